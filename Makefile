@@ -1,0 +1,48 @@
+# Sojourn, in two commands: `make demo` and `make test`. Both do first what `make setup` does.
+# ARGS are passed on as they are written: make demo ARGS='--speed 60', make test ARGS='-k "coupon or till"'.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup pages demo test
+
+PY := .venv/bin/python
+INSTALL := $(PY) -m pip --disable-pip-version-check install --quiet
+# The first Python on this machine that is new enough and can make virtual environments.
+FIND_PYTHON := for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done; \
+	test -n "$$python" || { echo 'Sojourn needs Python 3.11 or later with its venv module (Debian: python3-venv).' >&2; exit 1; }
+# hatch_build.py ends with 3 where the pages want Node and there is none: then one comes as a wheel, once.
+with_node = $(PY) hatch_build.py $(1) || { test $$? -eq 3 && echo 'Taking it from a wheel, once ...' && $(INSTALL) --require-hashes -r requirements-node.lock \
+	&& $(PY) hatch_build.py $(1); }
+
+help:  ## This list
+	@sed -n 's/^\([a-z]*\):.*  ## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo '  ARGS=...      what demo gives to `sojourn demo`, and test to pytest'
+
+setup: .venv/.stamp-installed pages  ## All that is locked into .venv, Sojourn itself, and its pages
+
+.venv/.stamp-locked: requirements.lock
+	@$(FIND_PYTHON); test -x $(PY) || { echo "Making .venv with $$($$python --version) ..."; $$python -m venv .venv; }
+	@echo 'Installing what requirements.lock names (about a minute) ...'
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.stamp-installed: .venv/.stamp-locked pyproject.toml
+	@SOJOURN_SKIP_PAGES=1 $(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+pages: .venv/.stamp-installed
+	@$(call with_node,build)
+
+demo: setup  ## A mall coming alive on this machine; Ctrl-C ends it
+	@.venv/bin/sojourn demo $(ARGS)
+
+test: setup  ## Style, types, laws and every test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	@$(call with_node,check)
+	@# Exit code 5 is "nothing selected", as when ARGS names tests of the other kind.
+	$(PY) -m pytest -m 'not e2e' --numprocesses 2 $(ARGS) || test $$? -eq 5
+	$(PY) -m pytest -m e2e $(ARGS) || test $$? -eq 5
