@@ -1,0 +1,269 @@
+"""What travels between sensors and the engine: topics, messages, and how they are sealed.
+
+Everything here is values and pure functions of values; the few that need chance (a nonce) take
+it as an argument. Instants are whole milliseconds since the Unix epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import msgspec
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+VERSION = 1
+# How often a sensor of ours publishes what it heard, and how often it tells the time when it hears nobody.
+GATHER_MS, HEARTBEAT_MS = 1_000, 10_000
+# A batch is at most one second of one sensor; no honest second comes near this.
+MOST_PAYLOAD_BYTES = 256 * 1024
+# JSON readers keep integers exact only below 2**53, and handles travel as JSON too.
+HANDLE_BITS = 53
+DIGEST_BYTES = 12
+NONCE_BYTES = 12
+SIGNATURE_BYTES = 64
+
+Noise = Callable[[int], bytes]  # secrets.token_bytes; a seeded source in tests
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+Instant = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Handle = Annotated[int, msgspec.Meta(ge=1, lt=2**HANDLE_BITS)]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
+Signal = Annotated[int, msgspec.Meta(ge=-127, le=20)]
+Channel = Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one sensor heard of members in about one second, as columns of equal length.
+
+    boot and seq name the batch: seq rises by one within a boot, so repeats and gaps show.
+    t0_ms + dt_ms[i] is when row i was heard; rssi_dbm[i] its signal; channel[i] the Wi-Fi channel.
+    """
+
+    sensor: Name
+    boot: Count
+    seq: Count
+    epoch: Count
+    t0_ms: Instant
+    handle: list[Handle]
+    dt_ms: list[Offset]
+    rssi_dbm: list[Signal]
+    channel: list[Channel]
+    version: int = VERSION
+
+
+class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sensor's heartbeat: event time moves by it, also where nobody is heard.
+
+    status  offline by last will or clean stop; refusing: publishes nothing, and *why* says why
+    """
+
+    sensor: Name
+    boot: Count
+    at_ms: Instant
+    status: Literal["online", "offline", "refusing"]
+    why: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    frames: Count = 0
+    published: Count = 0
+    dropped_by_consent: Count = 0
+    undecodable: Count = 0
+    without_signal: Count = 0
+    spooled: Count = 0
+    spool_lost: Count = 0
+    list_version: Count = 0
+    version: int = VERSION
+
+
+class Association(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A login on the mall's Wi-Fi: this address belongs to this login. Only ever travels sealed."""
+
+    login: str
+    address: str
+    ssid: str
+    at_ms: Instant
+    source: str
+    secured: bool = False
+    version: int = VERSION
+
+
+class Epoch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One epoch of the allow-list: digests (packed, DIGEST_BYTES each) and their handles, in order."""
+
+    number: Count
+    from_ms: Instant
+    until_ms: Instant
+    key: bytes
+    digests: bytes
+    handles: list[Handle]
+
+
+class AllowList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose devices may be published, for the epochs that overlap now. Signed, then sealed."""
+
+    site: Name
+    list_version: Count
+    issued_ms: Instant
+    epochs: list[Epoch]
+    version: int = VERSION
+
+
+class Malformed(Exception):
+    """A payload that is not what its topic promises; *reason* is one of a small, countable set."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+# -- topics ---------------------------------------------------------------------------------------
+
+SHARDS = 8
+
+
+def shard_of(sensor: str) -> int:
+    """Which of SHARDS topics a sensor publishes to; stable, so that a consumer can own a part."""
+    return hashlib.blake2b(sensor.encode(), digest_size=2).digest()[0] % SHARDS
+
+
+def observations_topic(site: str, sensor: str) -> str:
+    return f"sojourn/{site}/obs/{shard_of(sensor)}/{sensor}"
+
+
+def association_topic(site: str, source: str) -> str:
+    return f"sojourn/{site}/bind/{source}"
+
+
+def health_topic(site: str, sensor: str) -> str:
+    return f"sojourn/{site}/health/{sensor}"
+
+
+def allow_topic(site: str) -> str:
+    return f"sojourn/{site}/allow"
+
+
+# -- messages to bytes and back -------------------------------------------------------------------
+
+_pack = msgspec.msgpack.Encoder().encode
+_batch_from_msgpack = msgspec.msgpack.Decoder(Batch).decode
+_batch_from_json = msgspec.json.Decoder(Batch).decode
+_health_from_msgpack = msgspec.msgpack.Decoder(Health).decode
+_health_from_json = msgspec.json.Decoder(Health).decode
+_association_from_msgpack = msgspec.msgpack.Decoder(Association).decode
+_allow_from_msgpack = msgspec.msgpack.Decoder(AllowList).decode
+
+
+def pack(message: Batch | Health) -> bytes:
+    """MessagePack, as our own agents publish."""
+    return _pack(message)
+
+
+def _looks_like_json(payload: bytes) -> bool:
+    # A MessagePack map never starts with "{" (0x7b is a small integer there) nor with white space.
+    return payload[:1] in (b"{", b" ", b"\n", b"\r", b"\t")
+
+
+def read_batch(payload: bytes) -> Batch:
+    """Decode a batch from MessagePack or JSON, told apart by the first byte. Raises Malformed."""
+    _check_size(payload)
+    try:
+        batch = _batch_from_json(payload) if _looks_like_json(payload) else _batch_from_msgpack(payload)
+    except msgspec.ValidationError as problem:
+        raise Malformed("not-a-batch") from problem
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise Malformed("not-decodable") from problem
+    if batch.version != VERSION:
+        raise Malformed("unknown-version")
+    if not len(batch.handle) == len(batch.dt_ms) == len(batch.rssi_dbm) == len(batch.channel):
+        raise Malformed("ragged-columns")
+    return batch
+
+
+def read_health(payload: bytes) -> Health:
+    """Decode a heartbeat from MessagePack or JSON. Raises Malformed."""
+    _check_size(payload)
+    try:
+        health = _health_from_json(payload) if _looks_like_json(payload) else _health_from_msgpack(payload)
+    except msgspec.ValidationError as problem:
+        raise Malformed("not-a-heartbeat") from problem
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise Malformed("not-decodable") from problem
+    if health.version != VERSION:
+        raise Malformed("unknown-version")
+    return health
+
+
+def _check_size(payload: bytes) -> None:
+    if len(payload) > MOST_PAYLOAD_BYTES:
+        raise Malformed("too-large")
+
+
+# -- sealing --------------------------------------------------------------------------------------
+
+
+def _seal(plain: bytes, key: bytes, topic: str, noise: Noise) -> bytes:
+    nonce = noise(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, topic.encode())
+
+
+def _unseal(sealed: bytes, key: bytes, topic: str) -> bytes:
+    _check_size(sealed)
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], topic.encode())
+    except (InvalidTag, ValueError) as problem:
+        raise Malformed("not-sealed-by-us") from problem
+
+
+def seal_association(association: Association, key: bytes, topic: str, noise: Noise) -> bytes:
+    """AES-256-GCM under the site's sensor key, bound to its topic: addresses never travel in clear."""
+    return _seal(_pack(association), key, topic, noise)
+
+
+def open_association(sealed: bytes, key: bytes, topic: str) -> Association:
+    """The inverse of seal_association. Raises Malformed."""
+    plain = _unseal(sealed, key, topic)
+    try:
+        association = _association_from_msgpack(plain)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise Malformed("not-an-association") from problem
+    if association.version != VERSION:
+        raise Malformed("unknown-version")
+    return association
+
+
+def seal_allow_list(allow: AllowList, key: bytes, signer: Ed25519PrivateKey, noise: Noise) -> bytes:
+    """Signed by the engine (a stolen sensor key cannot forge a list), then sealed for the sensors."""
+    plain = _pack(allow)
+    return _seal(signer.sign(plain) + plain, key, allow_topic(allow.site), noise)
+
+
+def open_allow_list(sealed: bytes, key: bytes, verifier: Ed25519PublicKey, site: str) -> AllowList:
+    """The inverse of seal_allow_list. Raises Malformed if it is not ours, not for *site*, or not signed."""
+    signed = _unseal(sealed, key, allow_topic(site))
+    signature, plain = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
+    try:
+        verifier.verify(signature, plain)
+        allow = _allow_from_msgpack(plain)
+    except InvalidSignature as problem:
+        raise Malformed("not-signed-by-the-engine") from problem
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise Malformed("not-an-allow-list") from problem
+    if allow.version != VERSION:
+        raise Malformed("unknown-version")
+    if any(len(epoch.digests) != DIGEST_BYTES * len(epoch.handles) for epoch in allow.epochs):
+        raise Malformed("ragged-columns")
+    if allow.site != site:
+        raise Malformed("for-another-site")
+    return allow
+
+
+def digest(epoch_key: bytes, site: str, address: bytes) -> bytes:
+    """HMAC-SHA-256 of site and address under the epoch's key, shortened: what the list is keyed by.
+
+    address  the six octets of a transmitter address
+    """
+    return hmac.digest(epoch_key, site.encode() + b"\0" + address, "sha256")[:DIGEST_BYTES]
