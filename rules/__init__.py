@@ -1,0 +1,1 @@
+"""The rule book and what it decides; journeys, coupons, redemption and delivery."""

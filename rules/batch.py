@@ -1,0 +1,234 @@
+"""One batch of news or deadlines, inside one transaction: members loaded, moved one cause at a time, stored.
+
+Deciding is pure (rules.journey, rules.decide); what it wants is carried out here, and the refusal of a
+conditional statement is handed back to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import sqlalchemy as sa
+
+from engine.events import Moment, id_of
+from rules import journey
+from rules.book import Book
+from rules.budgets import Charge
+from rules.coupons import Coupons, New, Refused
+from rules.journey import FINISHED, Instance, Issue, Note
+from rules.recall import Decision, Known, Recall
+from rules.source import SourceError
+from rules.standing import SUPERSEDED, VOID, Exposure, Standing
+
+
+class Batch:
+    """book is what begins now; book_of finds the version an instance began under (raises SourceError)."""
+
+    def __init__(
+        self,
+        tx: sa.Connection,
+        recall: Recall,
+        coupons: Coupons,
+        book: Book,
+        book_of: Callable[[sa.Connection, str], Book],
+        members: Iterable[int],
+        now_ms: int,
+    ) -> None:
+        self._tx, self._recall, self._coupons = tx, recall, coupons
+        self._book, self._book_of, self._now_ms = book, book_of, now_ms
+        self._before = recall.load(tx, members, now_ms)
+        self._known = {member: Known(known.standing, dict(known.runs)) for member, known in self._before.items()}
+        self._decisions: list[Decision] = []
+        self._noted: Counter[tuple[str, str]] = Counter()
+
+    def hear(self, event: Moment, heard_real_ms: int, *, late: bool) -> None:
+        """One event: what is known changes, journeys begin, and those that run go on. late: it may be history."""
+        known = self._known[event.member]
+        known.standing = known.standing.after(event)
+        for one in self._book.journeys.values():
+            begun, note = journey.enter(one, event, known.standing, self._book, self._now_ms)
+            if begun is not None:
+                known.runs[begun.id] = begun
+                known.standing = known.standing.begun(one.key, self._now_ms)
+            if note is not None:
+                instance = id_of("instance", one.key, event.member, event.visit)
+                self._note(known.standing, event.visit, one.key, self._book.version, instance, event.id, note)
+        self.move(event.member, event.id, heard_real_ms, late=late)
+
+    def move(self, member: int, cause: str, heard_real_ms: int, *, late: bool) -> None:
+        """All instances of *member*, the highest priority first; one that still runs pauses those below it."""
+        known = self._known[member]
+        self._end_what_is_over(known, cause, heard_real_ms)
+        by: str | None = None
+        for run in self._running(known, cause):
+            here = known.runs[run.id]
+            if by is not None:
+                rests, note = journey.paused(here, by)
+                self._keep(known, rests, cause, [note])
+            elif self._go_on(known, here, cause, heard_real_ms, late).phase != FINISHED:
+                by = run.journey
+
+    def close(self) -> None:
+        """Store everything that changed."""
+        self._recall.store(self._tx, self._before, self._known, self._now_ms)
+        self._recall.decide(self._tx, self._decisions)
+
+    def _running(self, known: Known, cause: str) -> list[Instance]:
+        ranks: list[tuple[int, str, Instance]] = []
+        for run in list(known.runs.values()):
+            if run.phase == FINISHED:
+                continue
+            try:
+                ranks.append((-self._book_of(self._tx, run.version).journeys[run.journey].priority, run.journey, run))
+            except SourceError:
+                # The plan lost what that version speaks of; nothing can be decided by it any more.
+                ended, note = journey.stopped(run, "version unusable")
+                self._keep(known, ended, cause, [note])
+        return [run for _, _, run in sorted(ranks, key=lambda rank: rank[:2])]
+
+    def _end_what_is_over(self, known: Known, cause: str, heard_real_ms: int) -> None:
+        """Instances and visit-bound coupons of a visit that is no longer the member's."""
+        visit = known.standing.visit.key if known.standing.visit else None
+        for run in list(known.runs.values()):
+            if run.phase != FINISHED and run.visit != visit:
+                ended, note = journey.stopped(run, "visit ended")
+                self._keep(known, ended, cause, [note])
+        for exposure in known.standing.live(self._now_ms):
+            if not exposure.visit_bound or exposure.visit == visit:
+                continue
+            if exposure.coupon is None or self._coupons.void(
+                self._tx, exposure.coupon, self._now_ms, "journey", "visit ended", heard_real_ms=heard_real_ms
+            ):
+                known.standing = known.standing.ended(exposure.id, self._now_ms, VOID)
+
+    def _go_on(self, known: Known, here: Instance, cause: str, heard_real_ms: int, late: bool) -> Instance:
+        book = self._book_of(self._tx, here.version)
+        while True:
+            outcome = journey.advance(here, known.standing, book, self._now_ms, late=late)
+            notes: list[Note | None] = [*outcome.notes]
+            after, refusal = outcome.instance, None
+            if outcome.issue is not None:
+                refusal = self._give(known, after, book, outcome.issue, cause, heard_real_ms)
+                if refusal is None:
+                    exposure = _exposure_id(after, outcome.issue)
+                    after, note = journey.issued(after, outcome.issue, exposure, self._now_ms)
+                    notes.append(note)
+                else:
+                    after, refused = journey.refused(after, outcome.issue, refusal, book, self._now_ms)
+                    notes.append(refused)
+            self._keep(known, after, cause, notes)
+            # A refusal may have moved the instance on to a step that is ready already.
+            if refusal is None or after.step == here.step or after.phase == FINISHED:
+                break
+            here = after
+        if after.phase == FINISHED:
+            self._hand_on(known, after, book, cause)
+        return after
+
+    def _give(
+        self, known: Known, run: Instance, book: Book, issue: Issue, cause: str, heard_real_ms: int
+    ) -> str | None:
+        """Give the offer, or note it as a ghost; why the ledger refused, or None."""
+        now_ms, offer = self._now_ms, issue.offer
+        replaced = known.standing.exposure(issue.supersedes) if issue.supersedes else None
+        coupon: str | None = None
+        if not issue.ghost:
+            new = New(
+                member=run.member,
+                visit=run.visit,
+                journey=run.journey,
+                instance=run.id,
+                step=issue.step,
+                rung=issue.rung,
+                offer=offer.key,
+                shops=offer.shops,
+                cost=offer.cost,
+                issued_ms=now_ms,
+                expires_ms=now_ms + offer.valid_ms,
+                cause=cause,
+                heard_real_ms=heard_real_ms,
+                title=offer.title,
+                why=issue.why,
+                terms=offer.terms,
+                budgets=_charges(book, run.visit, now_ms),
+                supersedes=replaced.coupon if replaced else None,
+            )
+            try:
+                self._coupons.issue(self._tx, new)
+            except Refused as refusal:
+                return refusal.reason
+            coupon = new.id
+        if replaced is not None:
+            known.standing = known.standing.ended(replaced.id, now_ms, SUPERSEDED)
+        exposure = Exposure(
+            id=_exposure_id(run, issue),
+            member=run.member,
+            visit=run.visit,
+            journey=run.journey,
+            instance=run.id,
+            step=issue.step,
+            rung=issue.rung,
+            offer=offer.key,
+            coupon=coupon,
+            ghost=issue.ghost,
+            visit_bound=offer.visit_bound,
+            at_ms=now_ms,
+            expires_ms=now_ms + offer.valid_ms,
+        )
+        known.standing = known.standing.exposed(exposure)
+        return None
+
+    def _hand_on(self, known: Known, ended: Instance, book: Book, cause: str) -> None:
+        join = book.journeys[ended.journey].join
+        if join is None:
+            return
+        for run in list(known.runs.values()):
+            if run.journey == join.journey and run.visit == ended.visit:
+                there = self._book_of(self._tx, run.version)
+                after, note = journey.joined(run, join.step, ended.journey, there, self._now_ms)
+                self._keep(known, after, cause, [note])
+
+    def _keep(self, known: Known, after: Instance, cause: str, notes: Iterable[Note | None]) -> None:
+        if after != known.runs[after.id]:
+            known.runs[after.id] = after
+        for note in notes:
+            if note is not None:
+                self._note(known.standing, after.visit, after.journey, after.version, after.id, cause, note)
+
+    def _note(
+        self, standing: Standing, visit: str, key: str, version: str, instance: str, cause: str, note: Note
+    ) -> None:
+        which = self._noted[instance, cause]
+        self._noted[instance, cause] += 1
+        self._decisions.append(
+            Decision(
+                id=id_of("decision", instance, cause, which),
+                at_ms=self._now_ms,
+                member=standing.member,
+                visit=visit,
+                journey=key,
+                version=version,
+                instance=instance,
+                step=note.step,
+                rung=note.rung,
+                offer=note.offer,
+                verdict=note.verdict,
+                reason=note.because,
+                cause=cause,
+                trace=note.lines,
+            )
+        )
+
+
+def _exposure_id(run: Instance, issue: Issue) -> str:
+    return id_of("exposure", run.id, issue.step, issue.rung)
+
+
+def _charges(book: Book, visit: str, now_ms: int) -> tuple[Charge, ...]:
+    charges = []
+    if book.limits.budget_day is not None:
+        charges.append(Charge("day", book.calendar.day(now_ms).isoformat(), book.limits.budget_day))
+    if book.limits.budget_visit is not None:
+        charges.append(Charge("visit", visit, book.limits.budget_visit))
+    return tuple(charges)

@@ -1,0 +1,170 @@
+"""The rule book: which offers there are, how they chain into journeys, and the limits over all of them.
+
+Frozen values with compiled conditions; rules.reading makes them from YAML. The text travels with the book, so that a
+running instance can keep the version it began under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.plan import Plan
+from rules.times import DAY_MS, Calendar, Hours
+from rules.when import Condition
+
+# Limits look this far back; exposures older than this are not loaded for a decision.
+LONGEST_WINDOW_MS = 30 * DAY_MS
+
+Texts = Mapping[str, str]  # language -> text
+
+
+@dataclass(frozen=True)
+class Mall:
+    """What a book may refer to. zones: a zone's key, kind or tag -> the keys of the zones meant."""
+
+    zones: Mapping[str, frozenset[str]]
+    no_marketing: frozenset[str]
+    shops: frozenset[str]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Mall:
+        named: dict[str, set[str]] = {}
+        for zone in plan.zones:
+            for name in (zone.kind, *zone.tags):
+                named.setdefault(name, set()).add(zone.key)
+        named |= {zone.key: {zone.key} for zone in plan.zones}  # a key means that zone, whatever it is also a tag of
+        return cls(
+            {name: frozenset(keys) for name, keys in named.items()},
+            frozenset(zone.key for zone in plan.zones if zone.no_marketing),
+            frozenset(plan.shops()),
+        )
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What may be given. cost (minor units) is what a redemption costs, and feeds every budget."""
+
+    key: str
+    title: Texts
+    shops: tuple[str, ...]
+    cost: int
+    valid_ms: int
+    terms: Texts | None = None
+    visit_bound: bool = False  # void when the visit ends, however long it would still be valid
+
+
+class Cap(NamedTuple):
+    """At most *most* per step, per visit or per rolling time of window_ms."""
+
+    most: int
+    per: str  # "step", "visit" or "time"
+    window_ms: int
+    path: str
+
+    @property
+    def is_gap(self) -> bool:
+        """One per some time is a pause between offers; a redemption clears it."""
+        return self.per == "time" and self.most == 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What holds over all journeys. budget_day, budget_visit: minor units, None for no such budget."""
+
+    quiet: Hours | None = None
+    member: tuple[Cap, ...] = ()
+    upgrades: tuple[Cap, ...] = ()
+    budget_day: int | None = None
+    budget_visit: int | None = None
+    holdout_percent: int = 0
+    holdout_salt: str = ""
+
+
+class Rung(NamedTuple):
+    """One offer of a step's ladder, and how long it is waited for before the next one."""
+
+    offer: Offer
+    wait_ms: int
+
+
+class Arm(NamedTuple):
+    """One way a step can go; the default arm has no conditions."""
+
+    when: tuple[Condition, ...]
+    rungs: tuple[Rung, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One link of a chain. redeemed, exhausted: the step to go on with, where it is not the next in the list."""
+
+    key: str
+    path: str
+    when: tuple[Condition, ...]
+    arms: tuple[Arm, ...]
+    why: Texts
+    skip_after_ms: int | None = None
+    jitter_ms: int = 0
+    redeemed: str | None = None
+    exhausted: str | None = None
+
+    @property
+    def for_the_unseen(self) -> bool:
+        """Whether the step asks for members who are not heard; any other gives nothing to who may have left."""
+        return any(condition.word == "unseen" for condition in self.when)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Which event begins an instance, and what must hold then. once_ms: not again within that time."""
+
+    event: str
+    when: tuple[Condition, ...] = ()
+    once_ms: int | None = None
+
+
+class Join(NamedTuple):
+    """Where a member goes on when a journey has run its course."""
+
+    journey: str
+    step: str
+
+
+@dataclass(frozen=True)
+class Journey:
+    key: str
+    path: str
+    priority: int
+    start: Start
+    steps: tuple[Step, ...]
+    join: Join | None = None
+    index: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", {step.key: row for row, step in enumerate(self.steps)})
+
+    def step(self, key: str) -> Step:
+        return self.steps[self.index[key]]
+
+    def after(self, key: str) -> str | None:
+        """The step listed next, None after the last."""
+        row = self.index[key] + 1
+        return self.steps[row].key if row < len(self.steps) else None
+
+
+@dataclass(frozen=True)
+class Book:
+    """One version of the rules. journeys are in order of priority, highest first."""
+
+    version: str
+    text: str
+    calendar: Calendar
+    offers: Mapping[str, Offer]
+    limits: Limits
+    journeys: Mapping[str, Journey]
+
+    @property
+    def timezone(self) -> str:
+        return self.calendar.timezone

@@ -1,0 +1,69 @@
+"""Money set aside when a coupon is given, spent when it is redeemed, set free when it ends unused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from engine.ledger import Ledger
+from rules.tables import budget
+
+
+class Charge(NamedTuple):
+    """One budget that a coupon draws on: of what, over which span, and how much that may be in all."""
+
+    scope: str  # "day", "visit", "shop:cafe-luna", "journey:day-out"
+    span: str  # "2026-11-22", a visit id
+    cap: int  # minor units
+
+
+class Exhausted(Exception):
+    """There is not enough left in *charge* to set *amount* aside."""
+
+    def __init__(self, charge: Charge, amount: int) -> None:
+        super().__init__(f"budget {charge.scope} {charge.span} has less than {amount} left of {charge.cap}")
+        self.charge, self.amount = charge, amount
+
+
+class Budgets:
+    """The budgets of one ledger; every method works inside the transaction it is given."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        columns = ("scope", "span", "cap", "reserved", "spent")
+        row: list[Any] = [*(sa.bindparam(name, type_=budget.c[name].type) for name in columns[:4]), sa.literal(0)]
+        fits_alone = sa.select(*row).where(row[3] <= row[2])
+        # Built once, like every statement of the hot path: building them costs more than running them.
+        statement = ledger.insert(budget).from_select(columns, fits_alone)
+        new = statement.excluded
+        self._reserve: Any = statement.on_conflict_do_update(
+            index_elements=["scope", "span"],
+            set_={"reserved": budget.c.reserved + new.reserved, "cap": new.cap},
+            where=budget.c.reserved + budget.c.spent + new.reserved <= new.cap,
+        ).returning(budget.c.scope)
+
+    def reserve(self, tx: sa.Connection, charges: Iterable[Charge], amount: int) -> None:
+        """Set *amount* aside in every one of *charges*, making each at first use. Raises Exhausted: then roll back.
+
+        Check and change are one statement. A cap edited in the book holds from the next reservation on.
+        """
+        for charge in sorted(charges):  # everybody in the same order, so that nobody waits in a circle
+            if tx.execute(self._reserve, charge._asdict() | {"reserved": amount}).first() is None:
+                raise Exhausted(charge, amount)
+
+    @staticmethod
+    def move(tx: sa.Connection, budgets: Iterable[Any], *, reserved: int = 0, spent: int = 0) -> None:
+        """Add to what is reserved and spent of every [scope, span]; a negative amount takes away."""
+        for scope, span in sorted(budgets):
+            tx.execute(MOVE, {"of": scope, "during": span, "reserving": reserved, "spending": spent})
+
+
+MOVE = (
+    sa.update(budget)
+    .where(budget.c.scope == sa.bindparam("of"), budget.c.span == sa.bindparam("during"))
+    .values(
+        reserved=budget.c.reserved + sa.bindparam("reserving", type_=sa.BigInteger),
+        spent=budget.c.spent + sa.bindparam("spending", type_=sa.BigInteger),
+    )
+)

@@ -1,0 +1,88 @@
+"""Coupon codes: short enough to say aloud, too many to guess, and able to tell a slip of the finger.
+
+A code is derived from its coupon, not drawn: issuing again gives the same code, the wallet can show it
+again, and yet the ledger holds only a keyed digest of it.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O (they read as 1, 1, 0) and no U
+VALUE = {character: value for value, character in enumerate(ALPHABET)}
+LOOK_ALIKE = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+LENGTH = 12  # of 5 bits: at a million guesses against 100,000 live codes, 1 in 10 million hits
+TAIL = 4
+
+# The field of 32 elements, by the primitive polynomial x^5 + x^2 + 1: doubling walks through all 31 non-zero ones.
+OVERFLOW, POLYNOMIAL = 0b100000, 0b100101
+
+
+class BadCode(ValueError):
+    """What was typed cannot be a code; *reason* is length, character or check."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def check_value(values: list[int]) -> int:
+    """The check character's value, so that the sum of value times power of two, in the field, is zero.
+
+    Every place has its own non-zero weight, so one wrong character or two that changed places, next to
+    each other or not, always show. The modulo-37 check does the same with characters few people can type.
+    """
+    total = 0
+    for value in values:
+        total = _double(total ^ value)
+    return total
+
+
+def _double(value: int) -> int:
+    value <<= 1
+    return value ^ POLYNOMIAL if value & OVERFLOW else value
+
+
+def _spell(values: list[int]) -> str:
+    text = "".join(ALPHABET[value] for value in [*values, check_value(values)])
+    return "-".join((text[0:4], text[4:8], text[8:12], text[12]))
+
+
+def parse(typed: str) -> str:
+    """The code as we write it, XXXX-XXXX-XXXX-C, from what somebody typed. Raises BadCode."""
+    text = typed.upper().translate(LOOK_ALIKE)
+    if len(text) != LENGTH + 1:
+        raise BadCode("length")
+    try:
+        *values, check = (VALUE[character] for character in text)
+    except KeyError:
+        raise BadCode("character") from None
+    if check_value(values) != check:
+        raise BadCode("check")
+    return _spell(values)
+
+
+def tail(code: str) -> str:
+    """What support may see of a code."""
+    return code.replace("-", "")[-TAIL:]
+
+
+class Codes:
+    """Makes the codes of one site.
+
+    code_key  derives codes; with a copy of the ledger it makes every code, so it stays with the engine
+    pepper    keys the digests: the ledger alone does not let anybody try codes
+    """
+
+    def __init__(self, code_key: bytes, pepper: bytes) -> None:
+        self._code_key, self._pepper = code_key, pepper
+
+    def of(self, coupon: str, turn: int = 0) -> str:
+        """The code of a coupon; *turn* rises only if it met another coupon's."""
+        drawn = hmac.digest(self._code_key, f"{coupon}\0{turn}".encode(), "sha256")
+        bits = int.from_bytes(drawn[:8]) >> 4
+        return _spell([bits >> shift & 31 for shift in range(5 * (LENGTH - 1), -1, -5)])
+
+    def digest(self, code: str) -> bytes:
+        """What the ledger knows of a code (as parse returns it)."""
+        return hmac.digest(self._pepper, code.encode(), "sha256")

@@ -1,0 +1,244 @@
+"""Coupons given, taken back and run out: each a few conditional statements in the caller's transaction.
+
+Whatever happens to a coupon leaves three things behind, together or not at all: its new state, a line in
+coupon_event with actor and reason, and an event in the ledger that journeys and pages follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.events import id_of
+from engine.ledger import Ledger
+from rules.budgets import Budgets, Charge, Exhausted
+from rules.codes import Codes, tail
+from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponSuperseded, CouponVoided
+from rules.life import Act, State, after
+from rules.tables import LIVE, coupon, coupon_event, outbox
+
+Row = Mapping[Any, Any]  # a row of the table coupon
+
+# Built once: building a statement costs more than running it.
+NOW_MS = sa.bindparam("now_ms", type_=sa.BigInteger)
+HOLDER = coupon.c.member == sa.bindparam("holder")
+GIVEN = sa.select(coupon.c.id).where(coupon.c.id == sa.bindparam("coupon"))
+HELD = sa.select(coupon.c.id).where(HOLDER, LIVE)
+VOID = (
+    sa.update(coupon)
+    .where(coupon.c.id == sa.bindparam("which"), LIVE)
+    .values(
+        state=after(State.ISSUED, Act.VOID),
+        ended_ms=sa.bindparam("at_ms", type_=sa.BigInteger),
+        superseded_by=sa.bindparam("by", type_=sa.String),
+    )
+    .returning(*coupon.c)
+)
+EXPIRE = (
+    sa.update(coupon)
+    .where(LIVE, coupon.c.expires_ms <= NOW_MS)
+    .values(state=after(State.ISSUED, Act.EXPIRE), ended_ms=coupon.c.expires_ms)
+    .returning(*coupon.c)
+)
+EXPIRE_OF = EXPIRE.where(HOLDER)
+DUE = sa.select(coupon.c.id).where(LIVE, coupon.c.expires_ms <= NOW_MS).order_by(coupon.c.expires_ms, coupon.c.id)
+EXPIRE_DUE = EXPIRE.where(coupon.c.id.in_(DUE.limit(sa.bindparam("most", type_=sa.Integer))))
+NOTE = sa.insert(coupon_event)
+QUEUE = sa.insert(outbox)
+
+
+@dataclass(frozen=True)
+class New:
+    """A coupon to be given. Amounts are minor units.
+
+    cause          id of the event or deadline it answers
+    heard_real_ms  when the engine heard what led to it; the latency of its delivery counts from here
+    reserve        what to set aside of each budget; None is the full cost. Below the cost it bets that
+                   not everybody redeems: say so in the book
+    supersedes     the coupon it takes the place of: both happen or neither
+    """
+
+    member: int
+    visit: str
+    journey: str
+    instance: str
+    step: str
+    rung: int
+    offer: str
+    shops: tuple[str, ...]
+    cost: int
+    issued_ms: int
+    expires_ms: int
+    cause: str
+    heard_real_ms: int
+    title: Mapping[str, str]
+    why: Mapping[str, str]
+    terms: Mapping[str, str] | None = None
+    reserve: int | None = None
+    budgets: tuple[Charge, ...] = ()
+    supersedes: str | None = None
+    channels: tuple[str, ...] = ("inbox",)
+    actor: str = "journey"
+
+    @property
+    def id(self) -> str:
+        """The same step and rung of the same instance is the same coupon."""
+        return id_of("coupon", self.instance, self.step, self.rung)
+
+    @property
+    def reserved(self) -> int:
+        return self.cost if self.reserve is None else self.reserve
+
+
+class Refused(Exception):
+    """The coupon was not given, and nothing has changed.
+
+    reason  live-offer (the member holds another), superseded-not-live (redeemed or gone just before),
+            budget:<scope>
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Coupons:
+    """The coupons of one ledger; every method works inside the transaction it is given."""
+
+    def __init__(self, ledger: Ledger, codes: Codes) -> None:
+        self._ledger, self._codes, self._budgets = ledger, codes, Budgets(ledger)
+        self._insert = ledger.insert(coupon).on_conflict_do_nothing().returning(coupon.c.id)
+
+    def issue(self, tx: sa.Connection, new: New) -> str | None:
+        """Give a coupon and queue its delivery. None when that coupon was given before. Raises Refused."""
+        self._ledger.take_turn(tx)
+        if tx.execute(GIVEN, {"coupon": new.id}).first() is not None:
+            return None
+        # A coupon that ran out but was not yet swept up must not stand in the way.
+        self._ended(tx, tx.execute(EXPIRE_OF, {"holder": new.member, "now_ms": new.issued_ms}), new.heard_real_ms)
+        with tx.begin_nested():
+            self._put(tx, new)
+            try:
+                self._budgets.reserve(tx, new.budgets, new.reserved)
+            except Exhausted as problem:
+                raise Refused(f"budget:{problem.charge.scope}") from problem
+        row = vars(new) | {"id": new.id}
+        self._tell(tx, [moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)], new.heard_real_ms)
+        return new.id
+
+    def void(
+        self, tx: sa.Connection, coupon_id: str, at_ms: int, actor: str, reason: str, superseded_by: str | None = None,
+        *, heard_real_ms: int,
+    ) -> bool:  # fmt: skip
+        """Take a coupon back before use; False when it is not live (any more)."""
+        self._ledger.take_turn(tx)
+        ended = {"which": coupon_id, "at_ms": at_ms, "by": superseded_by}
+        row = tx.execute(VOID, ended).mappings().first()
+        if row is None:
+            return False
+        note(tx, row["id"], Act.VOID, at_ms, actor, reason)
+        Budgets.move(tx, row["budgets"], reserved=-row["reserve"])
+        if superseded_by is None:
+            self._tell(tx, [moment(CouponVoided, row, at_ms, reason=reason)], heard_real_ms)
+        else:
+            self._tell(tx, [moment(CouponSuperseded, row, at_ms, by=superseded_by)], heard_real_ms)
+        return True
+
+    def expire_due(self, tx: sa.Connection, now_ms: int, *, heard_real_ms: int, limit: int = 500) -> list[CouponMoment]:
+        """Sweep up to *limit* live coupons whose time ran out, the longest overdue first; may be repeated at will."""
+        self._ledger.take_turn(tx)
+        return self._ended(tx, tx.execute(EXPIRE_DUE, {"now_ms": now_ms, "most": limit}), heard_real_ms)
+
+    def _put(self, tx: sa.Connection, new: New) -> None:
+        """The coupon, its first line and its outbox rows. Raises Refused."""
+        if new.supersedes is not None and not self.void(
+            tx, new.supersedes, new.issued_ms, new.actor, "superseded", new.id, heard_real_ms=new.heard_real_ms
+        ):
+            raise Refused("superseded-not-live")
+        for turn in count():
+            if tx.execute(self._insert, self._row(new, turn)).first() is not None:
+                break
+            if tx.execute(HELD, {"holder": new.member}).first() is not None:
+                raise Refused("live-offer")
+            # What is left is another coupon with the same code: once in about 10^18 pairs, so take the next code.
+        note(tx, new.id, Act.ISSUE, new.issued_ms, new.actor, new.cause)
+        tx.execute(QUEUE, [self._parcel(new, channel) for channel in new.channels])
+
+    def _row(self, new: New, turn: int) -> dict[str, object]:
+        code = self._codes.of(new.id, turn)
+        given = {
+            name: getattr(new, name)
+            for name in (
+                "id", "member", "visit", "journey", "instance", "step", "rung", "offer", "cost",
+                "issued_ms", "expires_ms", "cause",
+            )
+        }  # fmt: skip
+        return given | {
+            "title": dict(new.title),
+            "terms": None if new.terms is None else dict(new.terms),
+            "why": dict(new.why),
+            "shops": list(new.shops),
+            "reserve": new.reserved,
+            "budgets": [[charge.scope, charge.span] for charge in new.budgets],
+            "state": State.ISSUED,
+            "code_turn": turn,
+            "code_digest": self._codes.digest(code),
+            "code_tail": tail(code),
+            "uses": 0,
+        }
+
+    @staticmethod
+    def _parcel(new: New, channel: str) -> dict[str, object]:
+        return {
+            "id": id_of("outbox", new.instance, new.step, new.rung, channel),
+            "member": new.member,
+            "coupon": new.id,
+            "instance": new.instance,
+            "step": new.step,
+            "rung": new.rung,
+            "channel": channel,
+            "not_before_ms": new.issued_ms,
+            "expires_ms": new.expires_ms,
+            "state": "queued",
+            "heard_real_ms": new.heard_real_ms,
+        }
+
+    def _ended(self, tx: sa.Connection, expired: sa.CursorResult[Any], heard_real_ms: int) -> list[CouponMoment]:
+        """Leave behind what an expiry must, for the rows that an EXPIRE statement has changed."""
+        rows = expired.mappings().all()
+        for row in rows:
+            note(tx, row["id"], Act.EXPIRE, row["expires_ms"], "clock", "time ran out")
+            Budgets.move(tx, row["budgets"], reserved=-row["reserve"])
+        events = [moment(CouponExpired, row, row["expires_ms"]) for row in rows]
+        self._tell(tx, events, heard_real_ms)
+        return events
+
+    def _tell(self, tx: sa.Connection, events: list[CouponMoment], heard_real_ms: int) -> None:
+        self._ledger.append(tx, events, heard_real_ms=heard_real_ms)
+
+
+def note(tx: sa.Connection, coupon_id: str, act: Act, at_ms: int, actor: str, reason: str) -> None:
+    """One more line in a coupon's history."""
+    line = {"coupon": coupon_id, "act": act, "at_ms": at_ms, "actor": actor, "reason": reason}
+    tx.execute(NOTE, line)
+
+
+def moment(kind: type[CouponMoment], row: Row, at_ms: int, *which: object, **more: object) -> CouponMoment:
+    """The event of *kind* that befell a coupon; *which* tells apart what can befall it more than once."""
+    return kind(
+        id=id_of(kind.__struct_config__.tag, row["id"], *which),
+        at_ms=at_ms,
+        member=row["member"],
+        visit=row["visit"],
+        coupon=row["id"],
+        offer=row["offer"],
+        journey=row["journey"],
+        instance=row["instance"],
+        step=row["step"],
+        rung=row["rung"],
+        **more,
+    )

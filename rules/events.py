@@ -1,0 +1,89 @@
+"""What happens to coupons, told to the ledger: journeys move on by these, and the feed shows them."""
+
+from __future__ import annotations
+
+from engine.events import Moment
+
+
+class CouponMoment(Moment, frozen=True):
+    """Something that happened to one coupon; journey, instance, step and rung say where it came from."""
+
+    coupon: str
+    offer: str
+    journey: str
+    instance: str
+    step: str
+    rung: int
+
+
+class CouponIssued(CouponMoment, frozen=True, tag="coupon.issued"):
+    """Given, and queued for delivery: the member has not seen it yet."""
+
+    expires_ms: int
+
+
+class CouponDelivered(CouponMoment, frozen=True, tag="coupon.delivered"):
+    """Arrived on *channel*, for instance in the member's inbox."""
+
+    channel: str
+
+
+class CouponSuppressed(CouponMoment, frozen=True, tag="coupon.suppressed"):
+    """Checked again at send and not sent on *channel*; reason: no-consent, not-live, too-late, ..."""
+
+    channel: str
+    reason: str
+
+
+class CouponRedeemed(CouponMoment, frozen=True, tag="coupon.redeemed"):
+    """Spent at *shop*; amount_minor is what the customer paid there, if the till said so."""
+
+    redemption: str
+    shop: str
+    amount_minor: int | None
+
+
+class CouponRestored(CouponMoment, frozen=True, tag="coupon.restored"):
+    """The till undid *redemption*; state is what the coupon is now: issued, or void if it cannot live again."""
+
+    redemption: str
+    shop: str
+    state: str
+
+
+class CouponVoided(CouponMoment, frozen=True, tag="coupon.voided"):
+    """Taken back before use."""
+
+    reason: str
+
+
+class CouponSuperseded(CouponMoment, frozen=True, tag="coupon.superseded"):
+    """Taken back because a better coupon takes its place."""
+
+    by: str
+
+
+class CouponExpired(CouponMoment, frozen=True, tag="coupon.expired"):
+    """Its time ran out; at_ms is when it did, however late that was noticed."""
+
+
+CouponEvent = (
+    CouponIssued
+    | CouponDelivered
+    | CouponSuppressed
+    | CouponRedeemed
+    | CouponRestored
+    | CouponVoided
+    | CouponSuperseded
+    | CouponExpired
+)
+KINDS: tuple[type[CouponMoment], ...] = (
+    CouponIssued,
+    CouponDelivered,
+    CouponSuppressed,
+    CouponRedeemed,
+    CouponRestored,
+    CouponVoided,
+    CouponSuperseded,
+    CouponExpired,
+)

@@ -1,0 +1,300 @@
+"""One member's run through a journey: an ordered list of steps, walked as a state machine with defaults.
+
+Pure: an instance, a standing and a moment go in; the next instance, at most one offer to give, and the notes
+of every yes and no come out. What must happen later is an instant in the instance, never a timer.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from engine.events import Moment, id_of
+from rules.book import Book, Journey, Offer, Step, Texts
+from rules.decide import ASK_AGAIN_MS, Allow, Proposal, arbitrate
+from rules.standing import REDEEMED, Standing
+from rules.times import MINUTE_MS, length_text
+from rules.when import Line, ask, earliest
+
+SEEKING, WAITING, FINISHED = "seeking", "waiting", "finished"
+# Money comes back when coupons end unused, so an exhausted budget is asked again now and then.
+BUDGET_AGAIN_MS = 5 * MINUTE_MS
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """Where a member stands in a journey, under the version of the book it began with.
+
+    seeking: the step's conditions are being watched; waiting: an offer is out and its wait runs.
+    """
+
+    id: str
+    journey: str
+    version: str
+    member: int
+    visit: str
+    started_ms: int
+    step: str
+    since_ms: int  # when the step's turn came
+    phase: str = SEEKING
+    arm: int = 0
+    rung: int = -1
+    out: str | None = None  # the exposure that is waited for
+    wait_until_ms: int | None = None
+    ready_ms: int | None = None  # when the conditions began to hold; the jitter counts from here
+    wakes_ms: int | None = None  # its deadline: when time alone may move it
+    said: str = ""  # the last "no", so that it is not noted again and again
+    outcome: str = ""  # how it finished
+
+
+class Note(NamedTuple):
+    """A yes or no worth keeping, with everything that was looked at."""
+
+    verdict: str  # started, not-started, waits, withheld, issued, ghost, skipped, moved-on, finished
+    because: str
+    step: str
+    rung: int
+    offer: str | None
+    lines: list[Line]
+
+
+class Issue(NamedTuple):
+    """An offer to give now. supersedes: the exposure whose place it takes."""
+
+    step: str
+    arm: int
+    rung: int
+    offer: Offer
+    supersedes: str | None
+    ghost: bool
+    wait_ms: int
+    why: Texts
+    lines: list[Line]
+
+
+class Outcome(NamedTuple):
+    """instance is as if nothing had been given yet; issued() or refused() tell how the giving went."""
+
+    instance: Instance
+    issue: Issue | None
+    notes: list[Note]
+
+
+def enter(
+    journey: Journey, event: Moment, standing: Standing, book: Book, now_ms: int
+) -> tuple[Instance | None, Note | None]:
+    """Test once whether *event* begins an instance. No note when the event has nothing to do with the journey."""
+    if event.__struct_config__.tag != journey.start.event or standing.visit is None:
+        return None, None
+    last_ms = standing.memory.started_ms.get(journey.key)
+    if last_ms is not None and last_ms >= standing.visit.started_ms:
+        return None, None  # it has run in this visit
+    first = journey.steps[0].key
+    once_ms = journey.start.once_ms
+    if once_ms is not None and last_ms is not None and now_ms - last_ms < once_ms:
+        line = Line(f"{journey.path}/start/once", False, f"ran {length_text(now_ms - last_ms)} ago")
+        return None, Note("not-started", "once", first, -1, None, [line])
+    answer, lines = ask(journey.start.when, standing, now_ms)
+    if not answer.held:
+        return None, Note("not-started", _first_unmet(lines), first, -1, None, lines)
+    visit = standing.visit.key
+    identity = id_of("instance", journey.key, standing.member, visit)
+    begun = Instance(identity, journey.key, book.version, standing.member, visit, now_ms, first, now_ms)
+    return begun, Note("started", event.id, first, -1, None, lines)
+
+
+def advance(instance: Instance, standing: Standing, book: Book, now_ms: int, *, late: bool = False) -> Outcome:
+    """Go on as far as the moment allows: over steps that are closed, up to one offer, or to the end."""
+    walk = _Walk(book.journeys[instance.journey], standing, book, now_ms, late)
+    here, issue, moved = instance, None, True
+    while moved and here.phase != FINISHED:
+        here, issue, moved = walk.wait(here) if here.phase == WAITING else walk.seek(here)
+    return Outcome(here, issue, walk.notes)
+
+
+def issued(instance: Instance, issue: Issue, exposure: str, now_ms: int) -> tuple[Instance, Note]:
+    """The instance once the offer was given: it waits."""
+    until_ms = now_ms + issue.wait_ms
+    after = msgspec.structs.replace(
+        instance,
+        phase=WAITING,
+        arm=issue.arm,
+        rung=issue.rung,
+        out=exposure,
+        wait_until_ms=until_ms,
+        wakes_ms=until_ms,
+        said="",
+    )
+    verdict = "ghost" if issue.ghost else "issued"
+    because = "better offer" if issue.rung else "ready"
+    return after, Note(verdict, because, issue.step, issue.rung, issue.offer.key, issue.lines)
+
+
+def refused(instance: Instance, issue: Issue, because: str, book: Book, now_ms: int) -> tuple[Instance, Note | None]:
+    """The instance when the ledger would not give it: no money, or the coupon it rests on has just changed."""
+    line = Line("ledger", False, because)
+    journey = book.journeys[instance.journey]
+    if because.startswith("budget"):
+        if issue.rung:  # nothing better can be afforded, so the step is over
+            note = Note("moved-on", because, issue.step, issue.rung, issue.offer.key, [*issue.lines, line])
+            return _onward(instance, journey, journey.step(issue.step).exhausted, because, now_ms), note
+        again_ms = now_ms + BUDGET_AGAIN_MS
+    else:
+        again_ms = now_ms + ASK_AGAIN_MS  # the event that tells of the change will be heard before
+    after = msgspec.structs.replace(instance, wakes_ms=earliest([instance.wakes_ms, again_ms]))
+    return _noted(after, Note("withheld", because, issue.step, issue.rung, issue.offer.key, [*issue.lines, line]))
+
+
+def paused(instance: Instance, by: str) -> tuple[Instance, Note | None]:
+    """Held back, not ended, by a journey of higher priority; it wakes with that one."""
+    line = Line("priority", False, f"{by} runs")
+    rests = msgspec.structs.replace(instance, wakes_ms=None)
+    return _noted(rests, Note("withheld", f"paused by {by}", instance.step, instance.rung, None, [line]))
+
+
+def stopped(instance: Instance, because: str) -> tuple[Instance, Note]:
+    """Ended from outside, as the end of a visit does."""
+    return _finished(instance, because), Note("finished", because, instance.step, instance.rung, None, [])
+
+
+def joined(instance: Instance, step: str, by: str, book: Book, now_ms: int) -> tuple[Instance, Note | None]:
+    """Another journey ended and hands the member on: go to *step*, unless that is behind."""
+    index = book.journeys[instance.journey].index
+    if instance.phase == FINISHED or index.get(step, -1) <= index[instance.step]:
+        return instance, None
+    note = Note("moved-on", f"joined from {by}", instance.step, instance.rung, None, [])
+    return _at(instance, step, now_ms), note
+
+
+class _Walk:
+    """One call of advance: the circumstances, and the notes taken on the way."""
+
+    def __init__(self, journey: Journey, standing: Standing, book: Book, now_ms: int, late: bool) -> None:
+        self._journey, self._standing, self._book, self._now_ms, self._late = journey, standing, book, now_ms, late
+        self.notes: list[Note] = []
+
+    def seek(self, here: Instance) -> tuple[Instance, Issue | None, bool]:
+        """Watch the step's conditions; the flag says whether there is more to do."""
+        step = self._journey.step(here.step)
+        answer, lines = ask(step.when, self._standing, self._now_ms)
+        patience_ms = None if step.skip_after_ms is None else here.since_ms + step.skip_after_ms
+        if not answer.held:
+            if answer.settled:
+                return self._skip(here, _first_unmet(lines), lines)
+            if patience_ms is not None and self._now_ms >= patience_ms:
+                return self._skip(here, "patience", lines)
+            wakes_ms = earliest([answer.changes_ms, patience_ms])
+            rests = msgspec.structs.replace(here, wakes_ms=wakes_ms, ready_ms=None)
+            return self._note(rests, Note("waits", _first_unmet(lines), step.key, -1, None, lines)), None, False
+        ready_ms = self._now_ms if here.ready_ms is None else here.ready_ms
+        here = msgspec.structs.replace(here, ready_ms=ready_ms)
+        starts_ms = ready_ms + _jitter_ms(here, step)
+        if self._now_ms < starts_ms:
+            rests = msgspec.structs.replace(here, wakes_ms=earliest([starts_ms, answer.changes_ms, patience_ms]))
+            line = Line(f"{step.path}/jitter", False, f"{length_text(starts_ms - self._now_ms)} to go")
+            return self._note(rests, Note("waits", line.path, step.key, -1, None, [*lines, line])), None, False
+        arm = self._choose(step, lines)
+        impatient = patience_ms is not None and self._now_ms >= patience_ms
+        lapses_ms = earliest([answer.changes_ms, None if impatient else patience_ms])
+        after, issue, moved = self._propose(here, step, arm, 0, None, lapses_ms, lines)
+        if issue is None and impatient:
+            return self._skip(here, "patience", lines)
+        return after, issue, moved
+
+    def wait(self, here: Instance) -> tuple[Instance, Issue | None, bool]:
+        """Look whether the offer that is out was redeemed, or its wait is over."""
+        step = self._journey.step(here.step)
+        exposure = self._standing.exposure(here.out) if here.out else None
+        if exposure is not None and exposure.outcome == REDEEMED:
+            line = Line(f"{step.path}/try/{here.rung}", True, f"{exposure.offer} redeemed")
+            return self._go_on(here, step.redeemed, "redeemed", [line])
+        if here.wait_until_ms is not None and self._now_ms < here.wait_until_ms:
+            return msgspec.structs.replace(here, wakes_ms=here.wait_until_ms), None, False
+        waited = Line(f"{step.path}/wait", True, "unredeemed when the wait was over")
+        if here.rung + 1 >= len(step.arms[here.arm].rungs):
+            return self._go_on(here, step.exhausted, "exhausted", [waited])
+        live = here.out if exposure is not None and exposure.live(self._now_ms) else None
+        return self._propose(here, step, here.arm, here.rung + 1, live, None, [waited])
+
+    def _choose(self, step: Step, lines: list[Line]) -> int:
+        """The first arm that fits; the default, last, always does. What was looked at is added to *lines*."""
+        for row, arm in enumerate(step.arms):
+            answer, seen = ask(arm.when, self._standing, self._now_ms)
+            lines += seen
+            if answer.held:
+                return row
+        raise AssertionError("the book's reader lets no step through without a default arm")
+
+    def _propose(
+        self,
+        here: Instance,
+        step: Step,
+        arm: int,
+        rung: int,
+        supersedes: str | None,
+        lapses_ms: int | None,
+        lines: list[Line],
+    ) -> tuple[Instance, Issue | None, bool]:
+        """lapses_ms: when the step may cease to be ready, which must be looked at if nothing is given now."""
+        offer, wait_ms = step.arms[arm].rungs[rung]
+        proposal = Proposal(here.visit, here.journey, step.key, rung, offer, supersedes, step.for_the_unseen)
+        verdict = arbitrate(proposal, self._standing, self._book, self._now_ms, late=self._late)
+        lines = [*lines, *verdict.lines]
+        if isinstance(verdict, Allow):
+            here = msgspec.structs.replace(here, wakes_ms=lapses_ms)
+            return here, Issue(step.key, arm, rung, offer, supersedes, verdict.ghost, wait_ms, step.why, lines), False
+        if rung and verdict.because == "cap":
+            return self._go_on(here, step.exhausted, "no upgrade left", lines)
+        rests = msgspec.structs.replace(here, wakes_ms=earliest([verdict.again_ms, lapses_ms]))
+        return self._note(rests, Note("withheld", verdict.because, step.key, rung, offer.key, lines)), None, False
+
+    def _skip(self, here: Instance, because: str, lines: list[Line]) -> tuple[Instance, None, bool]:
+        self.notes.append(Note("skipped", because, here.step, -1, None, lines))
+        return _onward(here, self._journey, None, "skipped", self._now_ms), None, True
+
+    def _go_on(
+        self, here: Instance, target: str | None, because: str, lines: list[Line]
+    ) -> tuple[Instance, None, bool]:
+        self.notes.append(Note("moved-on", because, here.step, here.rung, None, lines))
+        return _onward(here, self._journey, target, because, self._now_ms), None, True
+
+    def _note(self, here: Instance, note: Note) -> Instance:
+        after, fresh = _noted(here, note)
+        if fresh is not None:
+            self.notes.append(fresh)
+        return after
+
+
+def _onward(here: Instance, journey: Journey, target: str | None, because: str, now_ms: int) -> Instance:
+    """At *target*, or else the step listed next, or else finished."""
+    following = target or journey.after(here.step)
+    return _finished(here, because) if following is None else _at(here, following, now_ms)
+
+
+def _at(here: Instance, step: str, now_ms: int) -> Instance:
+    return Instance(
+        here.id, here.journey, here.version, here.member, here.visit, here.started_ms, step, since_ms=now_ms
+    )
+
+
+def _finished(here: Instance, because: str) -> Instance:
+    return msgspec.structs.replace(here, phase=FINISHED, wait_until_ms=None, wakes_ms=None, outcome=because)
+
+
+def _noted(here: Instance, note: Note) -> tuple[Instance, Note | None]:
+    """The note only if it is not what was said last: a "no" that goes on is one no."""
+    key = f"{note.verdict} {note.step} {note.rung} {note.because}"
+    return (here, None) if key == here.said else (msgspec.structs.replace(here, said=key), note)
+
+
+def _first_unmet(lines: list[Line]) -> str:
+    return next((line.path for line in lines if not line.held), "")
+
+
+def _jitter_ms(here: Instance, step: Step) -> int:
+    """This member's own delay, the same at every look: a window that opens must not send everybody at once."""
+    if not step.jitter_ms:
+        return 0
+    digest = blake2b(f"{here.id}\0{step.key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % step.jitter_ms

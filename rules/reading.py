@@ -1,0 +1,266 @@
+"""Reads the rule book: YAML text in, a Book or every fault with its line and column out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+
+from engine.plan import Plan
+from rules.book import LONGEST_WINDOW_MS, Arm, Book, Cap, Join, Journey, Limits, Mall, Offer, Rung, Start, Step, Texts
+from rules.segments import Segment, read_segment
+from rules.source import Fields, Node, Source, Spoilt, nearest
+from rules.times import MINUTE_MS, Calendar, Hours, length_ms
+from rules.words import Terms, read_conditions
+
+SCHEMA = 1
+LANGUAGES = ("en", "zh-Hans")
+START_EVENTS = ("visit.started", "zone.entered", "coupon.redeemed")
+STOP_EVENTS = ("visit.ended",)
+
+
+def read_book(path: Path, plan: Plan) -> Book:
+    """The book in a file. Raises SourceError with every fault, OSError if the file cannot be read."""
+    return parse_book(path.read_text(encoding="utf-8"), Mall.of(plan), name=path.name)
+
+
+def parse_book(text: str, mall: Mall, *, name: str = "book.yaml") -> Book:
+    """The book in *text*. Raises SourceError, which tells every fault by line and column."""
+    source = Source(text, name)
+    try:
+        book = _Reader(mall).book(source.root, text)
+    except Spoilt:
+        book = None
+    source.settle()
+    assert book is not None  # a spoilt book has faults, and faults have been raised
+    return book
+
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,47}")
+_CAP = re.compile(r"(\d+) per (step|visit|\S+)")
+_GENERAL_WHY: Texts = {"en": "Because you are here now.", "zh-Hans": "因为您此刻正在商场。"}
+
+
+def _length(node: Node) -> int:
+    return node.through(length_ms)
+
+
+def _texts(node: Node) -> Texts:
+    """Text in every language, or the same one for all."""
+    if isinstance(node.value, str):
+        return dict.fromkeys(LANGUAGES, node.text())
+    fields = node.fields(required=LANGUAGES)
+    return {language: fields.take(language, Node.text, "") for language in fields}
+
+
+def _check_key(key: str, node: Node) -> str:
+    if not _KEY.fullmatch(key):
+        raise node.fault(f"'{key}' is no key; use letters, digits and . _ + - only, at most 48")
+    return key
+
+
+class _Reader:
+    """Reads one book, part by part: later parts refer to what earlier ones named."""
+
+    def __init__(self, mall: Mall) -> None:
+        self._mall = mall
+        self._calendar = Calendar("UTC")
+        self._offers: dict[str, Offer] = {}
+        self._segments: dict[str, Segment] = {}
+
+    def book(self, root: Node, text: str) -> Book:
+        fields = root.fields(required=("schema", "timezone", "offers", "journeys"), optional=("limits", "segments"))
+        fields.take("schema", lambda node: node.whole(SCHEMA, SCHEMA), SCHEMA)
+        self._calendar = fields.take("timezone", self._timezone, self._calendar)
+        self._offers = fields.take("offers", lambda node: node.each_entry(self._offer), {})
+        self._segments = fields.take(
+            "segments", lambda node: node.each_entry(lambda _, segment: read_segment(segment)), {}
+        )
+        self._terms = Terms(
+            self._calendar,
+            self._mall.zones,
+            self._mall.no_marketing,
+            frozenset(fields["offers"].entries() if "offers" in fields else ()),
+            self._segments,
+        )
+        limits = fields.take("limits", self._limits, Limits())
+        journeys: dict[str, Journey] = fields.take("journeys", lambda node: node.each_entry(self._journey), {})
+        if "journeys" in fields:
+            self._check_joins(fields["journeys"], journeys)
+        ranked = sorted(journeys.values(), key=lambda journey: (-journey.priority, journey.key))
+        version = blake2b(text.encode(), digest_size=6).hexdigest()
+        return Book(version, text, self._calendar, self._offers, limits, {each.key: each for each in ranked})
+
+    def _timezone(self, node: Node) -> Calendar:
+        name = node.text()
+        try:
+            return Calendar(name)
+        except (OSError, LookupError, ValueError):
+            raise node.fault(f"no time zone '{name}'; write one like Asia/Shanghai") from None
+
+    def _offer(self, key: str, node: Node) -> Offer:
+        _check_key(key, node)
+        fields = node.fields(required=("title", "shops", "cost", "valid"), optional=("terms", "visit_bound"))
+        return Offer(
+            key,
+            fields.take("title", _texts, {}),
+            fields.take("shops", self._shops, ()),
+            fields.take("cost", Node.whole, 0),
+            fields.take("valid", _length, 0),
+            fields.take("terms", _texts, None),
+            fields.take("visit_bound", Node.truth, False),
+        )
+
+    def _shops(self, node: Node) -> tuple[str, ...]:
+        shops = node.each(lambda one: one.one_of(self._mall.shops, "shop"))
+        if not node.items():
+            raise node.fault("an offer needs at least one shop that redeems it")
+        return shops
+
+    def _limits(self, node: Node) -> Limits:
+        fields = node.fields(optional=("quiet", "member", "upgrades", "budget", "holdout"))
+        budget = fields.take("budget", lambda one: one.fields(optional=("day", "visit")), Fields({}))
+        holdout = fields.take("holdout", lambda one: one.fields(required=("percent", "salt")), Fields({}))
+        return Limits(
+            fields.take("quiet", lambda one: one.through(Hours.read), None),
+            fields.take("member", lambda one: one.each(_cap("visit")), ()),
+            fields.take("upgrades", lambda one: one.each(_cap("step", "visit")), ()),
+            budget.take("day", Node.whole, None),
+            budget.take("visit", Node.whole, None),
+            holdout.take("percent", lambda one: one.whole(0, 50), 0),
+            holdout.take("salt", Node.text, ""),
+        )
+
+    def _journey(self, key: str, node: Node) -> Journey:
+        _check_key(key, node)
+        fields = node.fields(required=("priority", "start", "steps"), optional=("stop", "finish"))
+        fields.take("stop", self._stop, None)
+        steps = fields.take("steps", lambda one: one.each(self._step), ())
+        if "steps" in fields:
+            self._check_order(fields["steps"], steps)
+        return Journey(
+            key,
+            node.path,
+            fields.take("priority", lambda one: one.whole(0, 1000), 0),
+            fields.take("start", self._start, Start("")),
+            steps,
+            fields.take("finish", self._finish, None),
+        )
+
+    def _start(self, node: Node) -> Start:
+        fields = node.fields(required=("event",), optional=("when", "once"))
+        return Start(
+            fields.take("event", lambda one: one.one_of(START_EVENTS, "event"), ""),
+            fields.take("when", lambda one: read_conditions(one, self._terms), ()),
+            # An instance belongs to a visit, so once per visit is what happens anyway.
+            fields.take("once", lambda one: None if one.value == "visit" else _length(one), None),
+        )
+
+    def _stop(self, node: Node) -> None:
+        node.fields(required=("event",)).take("event", lambda one: one.one_of(STOP_EVENTS, "event"), "")
+
+    def _finish(self, node: Node) -> Join | None:
+        join = node.fields(required=("join", "step"))
+        return Join(join.take("join", Node.text, ""), join.take("step", Node.text, ""))
+
+    def _step(self, node: Node) -> Step:
+        ladder = ("try", "wait")
+        fields = node.fields(
+            required=("id",),
+            optional=("when", "choose", "why", "optional", "skip_after", "jitter", "redeemed", "exhausted", *ladder),
+        )
+        if ("choose" in fields) == any(key in fields for key in ladder):
+            node.fault("a step has either try and wait, or choose with several of them")
+        arms = fields.take("choose", self._choose, ()) if "choose" in fields else (Arm((), self._rungs(node, fields)),)
+        skip_after_ms = fields.take("skip_after", _length, None)
+        optional = fields.take("optional", Node.truth, False)
+        if optional and "skip_after" not in fields:
+            fields["optional"].fault("an optional step without patience blocks the chain; add skip_after: 30m")
+        return Step(
+            key=fields.take("id", lambda one: _check_key(one.text(), one), ""),
+            path=node.path,
+            when=fields.take("when", lambda one: read_conditions(one, self._terms), ()),
+            arms=arms,
+            why=fields.take("why", _texts, _GENERAL_WHY),
+            skip_after_ms=skip_after_ms,
+            jitter_ms=fields.take("jitter", _length, 0),
+            redeemed=fields.take("redeemed", Node.text, None),
+            exhausted=fields.take("exhausted", Node.text, None),
+        )
+
+    def _choose(self, node: Node) -> tuple[Arm, ...]:
+        arms = node.each(self._arm)
+        for place, arm in zip(node.items(), arms, strict=False):
+            if not arm.when and arm is not arms[-1]:
+                place.fault("what follows an arm without when is never reached; put this arm last")
+        if arms and arms[-1].when:
+            node.fault("choose has no default; end it with an arm without when")
+        return arms
+
+    def _arm(self, node: Node) -> Arm:
+        fields = node.fields(required=("try", "wait"), optional=("when",))
+        when = fields.take("when", lambda one: read_conditions(one, self._terms), ())
+        return Arm(when, self._rungs(node, fields))
+
+    def _rungs(self, node: Node, fields: Fields) -> tuple[Rung, ...]:
+        for key in ("try", "wait"):
+            if key not in fields:
+                raise node.fault(f"'{key}' is missing")
+        keys = fields["try"].each(lambda one: one.one_of(self._terms.offers, "offer"))
+        waits = fields["wait"].each_or_one(_length)
+        if not fields["try"].items():
+            fields["try"].fault("a step needs at least one offer to try")
+        if len(waits) not in (1, len(keys)):
+            fields["wait"].fault(f"{len(waits)} waits for {len(keys)} offers; give one for all, or one for each")
+        waits = waits * len(keys) if len(waits) == 1 else waits
+        # An offer whose own text is broken is named there; the step is not blamed a second time.
+        return tuple(
+            Rung(self._offers[key], wait_ms) for key, wait_ms in zip(keys, waits, strict=False) if key in self._offers
+        )
+
+    def _check_order(self, node: Node, steps: tuple[Step, ...]) -> None:
+        places = {place.path: place for place in node.items()}
+        if not places:
+            node.fault("a journey needs at least one step")
+        rows = {step.key: row for row, step in reversed(list(enumerate(steps)))}
+        for row, step in enumerate(steps):
+            if rows[step.key] != row:
+                places[step.path].fault(f"there is a step '{step.key}' already; give each its own id")
+            for target in filter(None, (step.redeemed, step.exhausted)):
+                if target not in rows:
+                    places[step.path].fault(f"no step '{target}' to go on with; {nearest(target, rows)}")
+                elif rows[target] <= row:
+                    places[step.path].fault(f"'{target}' is not further down; a chain only leads forward")
+
+    def _check_joins(self, node: Node, journeys: Mapping[str, Journey]) -> None:
+        for key, place in node.entries().items():
+            join = journeys[key].join if key in journeys else None
+            if join is None:
+                continue
+            if join.journey not in node.entries() or join.journey == key:
+                others = set(journeys) - {key}
+                place.fault(f"no other journey '{join.journey}' to join; {nearest(join.journey, others)}")
+            elif join.journey in journeys and join.step not in journeys[join.journey].index:
+                steps = journeys[join.journey].index
+                place.fault(f"'{join.journey}' has no step '{join.step}'; {nearest(join.step, steps)}")
+
+
+def _cap(*spans: str) -> Callable[[Node], Cap]:
+    """A reader of "7 per visit" and the like; *spans* are those that make sense besides a time."""
+
+    def read(node: Node) -> Cap:
+        match = _CAP.fullmatch(node.text())
+        if match is None or (match[2] in ("step", "visit") and match[2] not in spans):
+            raise node.fault(f"'{node.text()}' is no limit; write it like '7 per visit' or '20 per 30d'")
+        most, per = int(match[1]), match[2]
+        if per in spans:
+            return Cap(most, per, 0, node.path)
+        window_ms = node.through(lambda _: length_ms(per))
+        if not MINUTE_MS <= window_ms <= LONGEST_WINDOW_MS:
+            raise node.fault(f"'{per}' is outside 1m to 30d, which is how far limits look back")
+        if most < 1:
+            raise node.fault("none at all is no limit over time; leave the offers out instead")
+        return Cap(most, "time", window_ms, node.path)
+
+    return read

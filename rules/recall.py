@@ -1,0 +1,195 @@
+"""Loads what is known of members for a decision, and stores what has changed: a few queries for a whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from engine import tables as engine_tables
+from engine.ledger import Ledger
+from rules import tables
+from rules.book import LONGEST_WINDOW_MS
+from rules.journey import Instance
+from rules.standing import Exposure, Memory, Profile, Standing
+from rules.when import Line
+
+# SQLite binds at most 32,766 values a statement; the widest row here has 16.
+ROWS_PER_STATEMENT = 500
+
+_memory = msgspec.json.Decoder(Memory).decode
+_instance = msgspec.json.Decoder(Instance).decode
+_INSTANCE_COLUMNS = ("id", "journey", "version", "member", "visit", "phase", "step", "rung", "outcome")
+_EXPOSURE_COLUMNS = [tables.exposure.c[name] for name in Exposure.__struct_fields__]
+
+
+@dataclass
+class Known:
+    """One member while a batch is worked through: the standing and the instances that run."""
+
+    standing: Standing
+    runs: dict[str, Instance] = field(default_factory=dict)
+
+
+class Decision(NamedTuple):
+    """One yes or no about one member, kept so that "why?" and "why not?" have an answer."""
+
+    id: str
+    at_ms: int
+    member: int
+    visit: str
+    journey: str
+    version: str
+    instance: str
+    step: str
+    rung: int
+    offer: str | None
+    verdict: str
+    reason: str
+    cause: str
+    trace: list[Line]
+
+
+class Recall:
+    """What is known of members in one ledger, loaded and stored inside the transactions it is given."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def load(self, tx: sa.Connection, members: Iterable[int], now_ms: int) -> dict[int, Known]:
+        """Every one of *members*; of somebody erased or never seen, only that nothing is known."""
+        wanted = sorted(set(members))
+        profile, consent = engine_tables.member.c, engine_tables.consent.c
+        profiles = {
+            member: Profile(*told)
+            for member, *told in tx.execute(
+                sa.select(profile.id, profile.birthday, profile.language, profile.home_km).where(profile.id.in_(wanted))
+            )
+        }
+        consents: dict[int, set[str]] = {member: set() for member in wanted}
+        for member, purpose, granted in tx.execute(
+            sa.select(consent.member, consent.purpose, consent.granted)
+            .where(consent.member.in_(wanted))
+            .order_by(consent.seq)
+        ):
+            (consents[member].add if granted else consents[member].discard)(purpose)
+        memories = {
+            member: _memory(memory)
+            for member, memory in tx.execute(
+                sa.select(tables.standing.c.member, tables.standing.c.memory).where(
+                    tables.standing.c.member.in_(wanted)
+                )
+            )
+        }
+        exposures: dict[int, list[Exposure]] = {member: [] for member in wanted}
+        for row in tx.execute(
+            sa.select(*_EXPOSURE_COLUMNS)
+            .where(tables.exposure.c.member.in_(wanted), tables.exposure.c.at_ms > now_ms - LONGEST_WINDOW_MS)
+            .order_by(tables.exposure.c.at_ms)
+        ):
+            exposure = Exposure(*row)
+            exposures[exposure.member].append(exposure)
+        known = {
+            member: Known(
+                Standing(
+                    member,
+                    profiles.get(member, Profile()),
+                    frozenset(consents[member]),
+                    memories.get(member, Memory()),
+                    tuple(exposures[member]),
+                )
+            )
+            for member in wanted
+        }
+        for member, facts in tx.execute(
+            sa.select(tables.instance.c.member, tables.instance.c.facts).where(
+                tables.instance.c.member.in_(wanted), tables.RUNNING
+            )
+        ):
+            run = _instance(facts)
+            known[member].runs[run.id] = run
+        return known
+
+    def store(self, tx: sa.Connection, before: Mapping[int, Known], after: Mapping[int, Known], now_ms: int) -> None:
+        """Write what differs between the two."""
+        memories = [
+            {"member": member, "memory": msgspec.json.encode(known.standing.memory).decode()}
+            for member, known in after.items()
+            if known.standing.memory is not before[member].standing.memory
+        ]
+        self._put(tx, tables.standing, ["member"], memories)
+        runs = [
+            run
+            for member, known in after.items()
+            for run in known.runs.values()
+            if run is not before[member].runs.get(run.id)
+        ]
+        self._put(tx, tables.instance, ["id"], [_instance_row(run, now_ms) for run in runs])
+        self._store_deadlines(tx, before, runs)
+        exposures = [
+            msgspec.structs.asdict(exposure)
+            for member, known in after.items()
+            for exposure in _changed(before[member].standing.exposures, known.standing.exposures)
+        ]
+        self._put(tx, tables.exposure, ["id"], exposures)
+
+    def decide(self, tx: sa.Connection, decisions: Sequence[Decision]) -> None:
+        """Keep decisions; one that is kept already stays as it is."""
+        rows = [decision._asdict() | {"trace": msgspec.json.encode(decision.trace).decode()} for decision in decisions]
+        insert = self._ledger.insert(tables.decision).on_conflict_do_nothing(index_elements=["id"])
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            tx.execute(insert, rows[start : start + ROWS_PER_STATEMENT])
+
+    def due(self, tx: sa.Connection, now_ms: int, limit: int) -> dict[int, int]:
+        """Members with a deadline that is due, the longest overdue first, and when it was due."""
+        deadline = tables.deadline.c
+        rows = tx.execute(
+            sa.select(deadline.member, deadline.due_ms)
+            .where(deadline.due_ms <= now_ms)
+            .order_by(deadline.due_ms, deadline.instance)
+            .limit(limit)
+        )
+        first: dict[int, int] = {}
+        for member, due_ms in rows:
+            first.setdefault(member, due_ms)
+        return first
+
+    def _store_deadlines(self, tx: sa.Connection, before: Mapping[int, Known], runs: Sequence[Instance]) -> None:
+        moved = []
+        for run in runs:
+            old = before[run.member].runs.get(run.id)
+            if run.wakes_ms != (old.wakes_ms if old else None):
+                moved.append(run)
+        gone = [run.id for run in moved if run.wakes_ms is None]
+        for start in range(0, len(gone), ROWS_PER_STATEMENT):
+            batch = gone[start : start + ROWS_PER_STATEMENT]
+            tx.execute(sa.delete(tables.deadline).where(tables.deadline.c.instance.in_(batch)))
+        set_ = [
+            {"instance": run.id, "member": run.member, "due_ms": run.wakes_ms}
+            for run in moved
+            if run.wakes_ms is not None
+        ]
+        self._put(tx, tables.deadline, ["instance"], set_)
+
+    def _put(self, tx: sa.Connection, table: sa.Table, keys: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, or replace those with the same keys."""
+        if not rows:
+            return
+        statement = self._ledger.insert(table)
+        rest = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            batch = list(rows[start : start + ROWS_PER_STATEMENT])
+            tx.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), batch)
+
+
+def _instance_row(run: Instance, now_ms: int) -> dict[str, Any]:
+    row = {name: getattr(run, name) for name in _INSTANCE_COLUMNS}
+    return row | {"facts": msgspec.json.encode(run).decode(), "updated_ms": now_ms}
+
+
+def _changed(before: Sequence[Exposure], after: Sequence[Exposure]) -> list[Exposure]:
+    old = {exposure.id: exposure for exposure in before}
+    return [exposure for exposure in after if exposure is not old.get(exposure.id)]

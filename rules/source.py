@@ -1,0 +1,241 @@
+"""A YAML document whose every value knows where it stands, so that a mistake is told by line and column.
+
+All mistakes of a document are collected and told together; reading goes on behind a broken value
+with a stand-in, and no stand-in ever leaves: Faults.settle raises first.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+# A book of hundreds of journeys is well under this; more is no book.
+MOST_CHARACTERS = 1_000_000
+# Nobody can read conditions nested deeper, and an alias to itself would nest for ever.
+MOST_NESTING = 12
+_DIRECTIVE = re.compile(r"^%YAML\s+(?!1\.2\b)(\S+)", re.MULTILINE)
+
+
+class Fault(NamedTuple):
+    """One mistake: where (line and column from 1), at which path, what is wrong and the way out."""
+
+    line: int
+    column: int
+    path: str
+    says: str
+
+    def text(self, name: str) -> str:
+        return f"{name}:{self.line}:{self.column}: {self.path + ': ' if self.path else ''}{self.says}"
+
+
+class SourceError(Exception):
+    """A document that cannot be used; *faults* are all that was found wrong, in order of line."""
+
+    def __init__(self, name: str, faults: Iterable[Fault]) -> None:
+        self.name, self.faults = name, tuple(sorted(faults))
+        super().__init__("\n".join(fault.text(name) for fault in self.faults))
+
+
+class Spoilt(Exception):
+    """This value is broken and its fault is noted; whoever reads a list or a field goes on without it."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean …?" for a misspelt word, or what there is to choose from."""
+    words = sorted(known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known are {', '.join(words)}" if words else "there are none yet"
+
+
+class Node:
+    """One value of the document: where it stands, its path, and readers that note a fault when it does not fit."""
+
+    def __init__(self, value: object, path: str, place: tuple[int, int], faults: list[Fault]) -> None:
+        self.value, self.path, self.place, self._faults = value, path, place, faults
+
+    def fault(self, says: str) -> Spoilt:
+        """Note what is wrong here; to be raised, or dropped where reading can go on."""
+        self._faults.append(Fault(self.place[0] + 1, self.place[1] + 1, self.path, says))
+        return Spoilt()
+
+    def text(self) -> str:
+        if not isinstance(self.value, str) or not self.value.strip():
+            raise self.fault(f"expected text, found {_shown(self.value)}")
+        return str(self.value)
+
+    def whole(self, least: int = 0, most: int = 2**53 - 1) -> int:
+        if not isinstance(self.value, int) or isinstance(self.value, bool):
+            raise self.fault(f"expected a whole number, found {_shown(self.value)}")
+        if not least <= self.value <= most:
+            raise self.fault(f"{self.value} is outside {least} to {most}")
+        return int(self.value)
+
+    def truth(self) -> bool:
+        if not isinstance(self.value, bool):
+            raise self.fault(f"expected true or false, found {_shown(self.value)}")
+        return self.value
+
+    def one_of(self, known: Iterable[str], what: str) -> str:
+        word, known = self.text(), tuple(known)
+        if word not in known:
+            raise self.fault(f"unknown {what} '{word}'; {nearest(word, known)}")
+        return word
+
+    def through(self, read: Callable[[str], T]) -> T:
+        """Read the text by *read*, whose ValueError says what is wrong."""
+        try:
+            return read(self.text())
+        except ValueError as problem:
+            raise self.fault(str(problem)) from problem
+
+    def items(self) -> list[Node]:
+        self._check_nesting()
+        if not isinstance(self.value, CommentedSeq):
+            raise self.fault(f"expected a list, found {_shown(self.value)}")
+        places = self.value.lc
+        return [
+            Node(item, f"{self.path}/{index}", _place(places.data, index, self.place), self._faults)
+            for index, item in enumerate(self.value)
+        ]
+
+    def one_or_more(self) -> list[Node]:
+        """A list, or one value standing for a list of one."""
+        return self.items() if isinstance(self.value, CommentedSeq) else [self]
+
+    def each(self, read: Callable[[Node], T]) -> tuple[T, ...]:
+        """*read* every item; broken ones are noted and left out."""
+        return _each(self.items(), read)
+
+    def each_or_one(self, read: Callable[[Node], T]) -> tuple[T, ...]:
+        return _each(self.one_or_more(), read)
+
+    def entries(self) -> dict[str, Node]:
+        """A mapping with keys of the writer's own choice."""
+        self._check_nesting()
+        if not isinstance(self.value, CommentedMap):
+            raise self.fault(f"expected a mapping, found {_shown(self.value)}")
+        below: dict[str, Node] = {}
+        for key, item in self.value.items():
+            place = _place(self.value.lc.data, key, self.place)
+            if not isinstance(key, str):
+                Node(key, self.path, place, self._faults).fault(f"the name {_shown(key)} is no text; put it in quotes")
+                continue
+            below[key] = Node(item, f"{self.path}/{key}" if self.path else key, place, self._faults)
+        return below
+
+    def fields(self, *, required: Iterable[str] = (), optional: Iterable[str] = ()) -> Fields:
+        """A mapping with our keys: unknown ones are refused with the likeliest meant, missing ones named."""
+        entries, required = self.entries(), tuple(required)
+        known = {*required, *optional}
+        for key, node in entries.items():
+            if key not in known:
+                node.fault(f"unknown key '{key}'; {nearest(key, known)}")
+        for key in required:
+            if key not in entries:
+                self.fault(f"'{key}' is missing")
+        return Fields({key: node for key, node in entries.items() if key in known})
+
+    def each_entry(self, read: Callable[[str, Node], T]) -> dict[str, T]:
+        good: dict[str, T] = {}
+        for key, node in self.entries().items():
+            try:
+                good[key] = read(key, node)
+            except Spoilt:
+                continue
+        return good
+
+    def _check_nesting(self) -> None:
+        if self.path.count("/") > 2 * MOST_NESTING:
+            raise self.fault("nested too deep to be read by anyone; put parts side by side instead")
+
+
+class Fields(Mapping[str, Node]):
+    """The known keys of a mapping that are there."""
+
+    def __init__(self, nodes: dict[str, Node]) -> None:
+        self._nodes = nodes
+
+    def __getitem__(self, key: str) -> Node:
+        return self._nodes[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def take(self, key: str, read: Callable[[Node], T], otherwise: U) -> T | U:
+        """*key* as *read* reads it; *otherwise* where it is absent or broken (its fault is noted then)."""
+        if key not in self._nodes:
+            return otherwise
+        try:
+            return read(self._nodes[key])
+        except Spoilt:
+            return otherwise
+
+
+class Source:
+    """A parsed document: its root node, the faults found so far, and the round-trip tree for editing."""
+
+    def __init__(self, text: str, name: str) -> None:
+        """Parse YAML 1.2. Raises SourceError where it is no YAML at all."""
+        self.name, self.faults = name, list[Fault]()
+        if len(text) > MOST_CHARACTERS:
+            raise SourceError(name, [Fault(1, 1, "", f"{len(text)} characters is more than {MOST_CHARACTERS}")])
+        older = _DIRECTIVE.search(text)
+        if older:
+            line = text.count("\n", 0, older.start()) + 1
+            raise SourceError(name, [Fault(line, 1, "", f"YAML {older[1]} reads hours as numbers; drop the directive")])
+        try:
+            self.tree = YAML(typ="rt").load(text)
+        except MarkedYAMLError as problem:
+            mark = problem.problem_mark or problem.context_mark
+            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            says = " ".join(str(problem.problem or problem.context or "not YAML").split())
+            raise SourceError(name, [Fault(line, column, "", says)]) from problem
+        except (YAMLError, ValueError, RecursionError) as problem:
+            says = " ".join(str(problem).split())[:200]
+            raise SourceError(name, [Fault(1, 1, "", f"this is not YAML: {says}")]) from problem
+        self.root = Node(self.tree, "", (0, 0), self.faults)
+
+    def settle(self) -> None:
+        """Raise SourceError if anything was wrong."""
+        if self.faults:
+            raise SourceError(self.name, dict.fromkeys(self.faults))
+
+
+def _each(nodes: list[Node], read: Callable[[Node], T]) -> tuple[T, ...]:
+    good: list[T] = []
+    for node in nodes:
+        try:
+            good.append(read(node))
+        except Spoilt:
+            continue
+    return tuple(good)
+
+
+def _place(places: dict[Any, Any] | None, key: object, otherwise: tuple[int, int]) -> tuple[int, int]:
+    """Line and column, from 0; what came by a merge key has no place of its own."""
+    found = (places or {}).get(key)
+    return (found[0], found[1]) if found else otherwise
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, CommentedMap):
+        return "a mapping"
+    if isinstance(value, CommentedSeq):
+        return "a list"
+    return f"'{str(value)[:60]}'"

@@ -1,0 +1,204 @@
+"""What is known of one member at one moment, and how each event changes it. Pure; rules.recall loads and stores it.
+
+Everything about the visit comes from the events alone, so the same events give the same standing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from engine.events import Moment, VisitEnded, VisitResumed, VisitSilent, VisitStarted, ZoneDwelt, ZoneEntered, ZoneLeft
+from rules.events import (
+    CouponExpired,
+    CouponMoment,
+    CouponRedeemed,
+    CouponRestored,
+    CouponSuperseded,
+    CouponVoided,
+)
+
+OFFERS_CONSENT = "personal_offers"
+# Enough for "ten visits within ninety days"; a member who comes daily needs no longer memory to be a regular.
+MOST_VISITS_REMEMBERED = 100
+
+REDEEMED, VOID, EXPIRED, SUPERSEDED = "redeemed", "void", "expired", "superseded"
+
+
+class Profile(NamedTuple):
+    """What the member told when joining. birthday is MM-DD; home_km the way home."""
+
+    birthday: str | None = None
+    language: str = "en"
+    home_km: float | None = None
+
+
+class Exposure(msgspec.Struct, frozen=True, gc=False):
+    """An offer the member was given or, held out (ghost), would have been: what limits count and chains wait for."""
+
+    id: str
+    member: int
+    visit: str
+    journey: str
+    instance: str
+    step: str
+    rung: int
+    offer: str
+    coupon: str | None  # None for a ghost
+    ghost: bool
+    visit_bound: bool
+    at_ms: int
+    expires_ms: int
+    ended_ms: int | None = None
+    outcome: str = ""  # redeemed, void, expired, superseded; "" while it is out
+
+    @property
+    def upgrade(self) -> bool:
+        return self.rung > 0
+
+    def live(self, now_ms: int) -> bool:
+        return self.ended_ms is None and now_ms < self.expires_ms
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """The visit that goes on. silent_ms is the last evidence while nothing is heard, None while the member is."""
+
+    key: str
+    started_ms: int
+    silent_ms: int | None = None
+    inside: dict[str, int] = {}  # zone -> since when
+    dwelt_ms: dict[str, int] = {}  # zone -> length of the stays that ended; a zone entered before is in here
+
+    @property
+    def present(self) -> bool:
+        return self.silent_ms is None
+
+    def entered(self, zones: frozenset[str]) -> bool:
+        return not zones.isdisjoint(self.dwelt_ms)
+
+    def stayed_ms(self, zones: frozenset[str], now_ms: int) -> int:
+        """Time in these zones so far; a stay that goes on counts up to the last evidence."""
+        until_ms = now_ms if self.silent_ms is None else min(now_ms, self.silent_ms)
+        ended = sum(length_ms for zone, length_ms in self.dwelt_ms.items() if zone in zones)
+        return ended + sum(max(0, until_ms - since_ms) for zone, since_ms in self.inside.items() if zone in zones)
+
+    def after(self, event: Moment) -> Visit:
+        match event:
+            case ZoneEntered(zone=zone, at_ms=at_ms):
+                return msgspec.structs.replace(
+                    self,
+                    silent_ms=None,
+                    inside=self.inside | {zone: at_ms},
+                    dwelt_ms={zone: 0} | self.dwelt_ms,
+                )
+            case ZoneLeft(zone=zone, dwell_ms=dwell_ms):
+                rest = {key: since_ms for key, since_ms in self.inside.items() if key != zone}
+                total = {zone: self.dwelt_ms.get(zone, 0) + dwell_ms}
+                return msgspec.structs.replace(self, inside=rest, dwelt_ms=self.dwelt_ms | total)
+            case VisitSilent(last_ms=last_ms):
+                return msgspec.structs.replace(self, silent_ms=last_ms)
+            case VisitResumed() | ZoneDwelt() if self.silent_ms is not None:
+                return msgspec.structs.replace(self, silent_ms=None)
+        return self
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What is kept of a member between events and restarts."""
+
+    visit: Visit | None = None
+    visits_ms: tuple[int, ...] = ()  # when each visit started, oldest first, this one included
+    started_ms: dict[str, int] = {}  # journey -> when its last instance started
+
+    def after(self, event: Moment) -> Memory:
+        if isinstance(event, VisitStarted):
+            if self.visit is not None and self.visit.key == event.visit:
+                return self
+            return msgspec.structs.replace(
+                self,
+                visit=Visit(event.visit, event.at_ms),
+                visits_ms=(*self.visits_ms, event.at_ms)[-MOST_VISITS_REMEMBERED:],
+            )
+        if self.visit is None or self.visit.key != event.visit:
+            return self  # late news of an earlier visit
+        if isinstance(event, VisitEnded):
+            return msgspec.structs.replace(self, visit=None)
+        visit = self.visit.after(event)
+        return self if visit is self.visit else msgspec.structs.replace(self, visit=visit)
+
+
+class Standing(NamedTuple):
+    """All that a decision about one member may rest on. exposures: of the last 30 days at least, oldest first."""
+
+    member: int
+    profile: Profile = Profile()
+    consents: frozenset[str] = frozenset()
+    memory: Memory = Memory()
+    exposures: tuple[Exposure, ...] = ()
+
+    @property
+    def visit(self) -> Visit | None:
+        return self.memory.visit
+
+    @property
+    def present(self) -> bool:
+        return self.visit is not None and self.visit.present
+
+    def after(self, event: Moment) -> Standing:
+        """The standing once *event* is known."""
+        if isinstance(event, CouponMoment):
+            return self._replace(exposures=tuple(_after(exposure, event) for exposure in self.exposures))
+        memory = self.memory.after(event)
+        return self if memory is self.memory else self._replace(memory=memory)
+
+    def exposed(self, exposure: Exposure) -> Standing:
+        return self._replace(exposures=(*self.exposures, exposure))
+
+    def ended(self, exposure_id: str, at_ms: int, outcome: str) -> Standing:
+        """With that exposure no longer out."""
+        return self._replace(
+            exposures=tuple(
+                msgspec.structs.replace(exposure, ended_ms=at_ms, outcome=outcome)
+                if exposure.id == exposure_id
+                else exposure
+                for exposure in self.exposures
+            )
+        )
+
+    def begun(self, journey: str, at_ms: int) -> Standing:
+        started_ms = self.memory.started_ms | {journey: at_ms}
+        return self._replace(memory=msgspec.structs.replace(self.memory, started_ms=started_ms))
+
+    def exposure(self, exposure_id: str) -> Exposure | None:
+        return next((exposure for exposure in self.exposures if exposure.id == exposure_id), None)
+
+    def live(self, now_ms: int) -> list[Exposure]:
+        return [exposure for exposure in self.exposures if exposure.live(now_ms)]
+
+    def redeemed(self, offers: frozenset[str]) -> bool:
+        """Whether one of *offers* was redeemed of those given in this visit."""
+        return self.visit is not None and any(
+            exposure.outcome == REDEEMED and exposure.offer in offers and exposure.visit == self.visit.key
+            for exposure in self.exposures
+        )
+
+
+def _after(exposure: Exposure, event: CouponMoment) -> Exposure:
+    if exposure.coupon != event.coupon:
+        return exposure
+    match event:
+        case CouponRedeemed():
+            outcome = REDEEMED
+        case CouponSuperseded():
+            outcome = SUPERSEDED
+        case CouponVoided():
+            outcome = VOID
+        case CouponExpired():
+            outcome = EXPIRED
+        case CouponRestored(state="issued"):
+            return msgspec.structs.replace(exposure, ended_ms=None, outcome="")
+        case CouponRestored():
+            outcome = VOID
+        case _:
+            return exposure
+    return msgspec.structs.replace(exposure, ended_ms=event.at_ms, outcome=outcome)

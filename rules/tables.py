@@ -1,0 +1,214 @@
+"""The ledger's tables for what is given away: coupons, money, delivery; journeys and decisions.
+
+Instants are paced ms since the epoch; columns called *_real_ms are wall time. Amounts are minor units.
+Members are not foreign keys: erasing a member leaves the rows that settlement needs, without a person.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from engine.tables import metadata
+
+# SQLite numbers rows by itself only in a column declared exactly INTEGER.
+Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+# -- spending ---------------------------------------------------------------------------------------
+
+coupon = sa.Table(
+    "coupon",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),  # id_of("coupon", instance, step, rung)
+    sa.Column("member", sa.BigInteger, nullable=False),
+    sa.Column("visit", sa.String, nullable=False),
+    sa.Column("journey", sa.String, nullable=False),
+    sa.Column("instance", sa.String, nullable=False),
+    sa.Column("step", sa.String, nullable=False),
+    sa.Column("rung", sa.Integer, nullable=False),
+    sa.Column("offer", sa.String, nullable=False),
+    # What the member was promised; an edit of the book must not change a coupon that is already out.
+    sa.Column("title", sa.JSON, nullable=False),  # {language: text}
+    sa.Column("terms", sa.JSON),  # {language: text} or null
+    sa.Column("why", sa.JSON, nullable=False),  # {language: text}
+    sa.Column("shops", sa.JSON, nullable=False),  # [shop key]
+    sa.Column("cost", sa.BigInteger, nullable=False),
+    sa.Column("reserve", sa.BigInteger, nullable=False),  # what it holds of each budget until it ends
+    sa.Column("budgets", sa.JSON, nullable=False),  # [[scope, span]] it holds money of
+    sa.Column("state", sa.String, nullable=False),  # rules.life.State
+    sa.Column("code_turn", sa.Integer, nullable=False),  # above 0 only after two codes collided
+    sa.Column("code_digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("code_tail", sa.String, nullable=False),  # last four, for support
+    sa.Column("uses", sa.Integer, nullable=False),  # redemptions so far, restored ones included
+    sa.Column("issued_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("redeemed_ms", sa.BigInteger),
+    sa.Column("ended_ms", sa.BigInteger),  # when it became redeemed, void or expired
+    sa.Column("superseded_by", sa.String),  # the coupon that took its place
+    sa.Column("cause", sa.String, nullable=False),  # id of the event or deadline it answers
+)
+LIVE = coupon.c.state == "issued"
+sa.Index("coupon_one_live_per_member", coupon.c.member, unique=True, sqlite_where=LIVE, postgresql_where=LIVE)
+sa.Index("coupon_live_by_expiry", coupon.c.expires_ms, sqlite_where=LIVE, postgresql_where=LIVE)
+sa.Index("coupon_by_member", coupon.c.member, coupon.c.issued_ms)
+
+coupon_event = sa.Table(  # append-only: every change of a coupon
+    "coupon_event",
+    metadata,
+    sa.Column("seq", Serial, primary_key=True),
+    sa.Column("coupon", sa.String, nullable=False, index=True),
+    sa.Column("act", sa.String, nullable=False),  # rules.life.Act
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.String, nullable=False),  # "journey", "shop:cafe-luna", "clock", ...
+    sa.Column("reason", sa.String, nullable=False),
+)
+
+redemption = sa.Table(
+    "redemption",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),  # id_of("redemption", coupon, which use)
+    sa.Column("coupon", sa.String, nullable=False),
+    sa.Column("offer", sa.String, nullable=False),
+    sa.Column("shop", sa.String, nullable=False),
+    sa.Column("till", sa.String, nullable=False),
+    sa.Column("cost", sa.BigInteger, nullable=False),
+    sa.Column("amount_minor", sa.BigInteger),  # what the customer paid, if the till said so
+    sa.Column("receipt", sa.String),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("restored_ms", sa.BigInteger),
+)
+STANDS = redemption.c.restored_ms.is_(None)
+sa.Index("redemption_once", redemption.c.coupon, unique=True, sqlite_where=STANDS, postgresql_where=STANDS)
+sa.Index("redemption_by_shop", redemption.c.shop, redemption.c.at_ms)
+
+idempotency = sa.Table(
+    "idempotency",
+    metadata,
+    sa.Column("shop", sa.String, primary_key=True),
+    sa.Column("route", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("body_digest", sa.String, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("answer", sa.JSON, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False, index=True),
+)
+
+budget = sa.Table(
+    "budget",
+    metadata,
+    sa.Column("scope", sa.String, primary_key=True),  # "day", "visit", "shop:cafe-luna", "journey:day-out"
+    sa.Column("span", sa.String, primary_key=True),  # which one: "2026-11-22", a visit id
+    sa.Column("cap", sa.BigInteger, nullable=False),
+    sa.Column("reserved", sa.BigInteger, nullable=False),
+    sa.Column("spent", sa.BigInteger, nullable=False),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),  # id_of("outbox", instance, step, rung, channel)
+    sa.Column("member", sa.BigInteger, nullable=False),
+    sa.Column("coupon", sa.String, nullable=False, index=True),
+    sa.Column("instance", sa.String, nullable=False),
+    sa.Column("step", sa.String, nullable=False),
+    sa.Column("rung", sa.Integer, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("not_before_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String, nullable=False),  # queued, delivered, expired, suppressed:<reason>
+    sa.Column("heard_real_ms", sa.BigInteger, nullable=False),  # when a sensor heard what caused it
+    sa.Column("delivered_ms", sa.BigInteger),
+    sa.Column("delivered_real_ms", sa.BigInteger),
+    sa.UniqueConstraint("instance", "step", "rung", "channel"),
+)
+QUEUED = outbox.c.state == "queued"
+sa.Index("outbox_due", outbox.c.not_before_ms, sqlite_where=QUEUED, postgresql_where=QUEUED)
+
+
+# -- deciding ---------------------------------------------------------------------------------------
+
+book = sa.Table(  # every version that ever ran; an instance keeps the one it began under
+    "book",
+    metadata,
+    sa.Column("version", sa.String, primary_key=True),  # digest of the text
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("adopted_ms", sa.BigInteger, nullable=False),
+)
+
+standing = sa.Table(  # what the visit's events have told of a member, up to the cursor of promote
+    "standing",
+    metadata,
+    sa.Column("member", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("memory", sa.Text, nullable=False),  # JSON of rules.standing.Memory
+)
+
+instance = sa.Table(  # one member's run of a journey in one visit
+    "instance",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),  # id_of("instance", journey, member, visit)
+    sa.Column("journey", sa.String, nullable=False),
+    sa.Column("version", sa.String, nullable=False),
+    sa.Column("member", sa.BigInteger, nullable=False),
+    sa.Column("visit", sa.String, nullable=False),
+    sa.Column("phase", sa.String, nullable=False),  # seeking, waiting, finished
+    sa.Column("step", sa.String, nullable=False),
+    sa.Column("rung", sa.Integer, nullable=False),  # -1 while nothing of the step was offered
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("facts", sa.Text, nullable=False),  # JSON of rules.journey.Instance
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("journey", "member", "visit"),
+)
+RUNNING = instance.c.phase != "finished"
+sa.Index("instance_running_by_member", instance.c.member, sqlite_where=RUNNING, postgresql_where=RUNNING)
+sa.Index("instance_by_visit", instance.c.visit)
+
+deadline = sa.Table(  # when time alone may move an instance; it has one, the earliest
+    "deadline",
+    metadata,
+    sa.Column("instance", sa.String, primary_key=True),
+    sa.Column("member", sa.BigInteger, nullable=False),
+    sa.Column("due_ms", sa.BigInteger, nullable=False, index=True),
+)
+
+decision = sa.Table(  # every yes or no a person could ask about
+    "decision",
+    metadata,
+    sa.Column("seq", Serial, primary_key=True),  # the order in which they were made
+    sa.Column("id", sa.String, nullable=False, unique=True),  # id_of("decision", instance, cause, which)
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("member", sa.BigInteger, nullable=False),
+    sa.Column("visit", sa.String, nullable=False),
+    sa.Column("journey", sa.String, nullable=False),
+    sa.Column("version", sa.String, nullable=False),
+    sa.Column("instance", sa.String, nullable=False),
+    sa.Column("step", sa.String, nullable=False),
+    sa.Column("rung", sa.Integer, nullable=False),
+    sa.Column("offer", sa.String),
+    sa.Column("verdict", sa.String, nullable=False),  # rules.journey.Note
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("cause", sa.String, nullable=False),  # id of the event, or of the deadline
+    sa.Column("trace", sa.Text, nullable=False),  # JSON: [[path, held, seen], ...]
+)
+sa.Index("decision_by_member", decision.c.member, decision.c.at_ms)
+sa.Index("decision_by_age", decision.c.at_ms)
+
+exposure = sa.Table(  # what caps count and waits watch; sent, or only as if sent (ghost: holdout)
+    "exposure",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),  # id_of("exposure", instance, step, rung)
+    sa.Column("member", sa.BigInteger, nullable=False),
+    sa.Column("visit", sa.String, nullable=False),
+    sa.Column("journey", sa.String, nullable=False),
+    sa.Column("instance", sa.String, nullable=False),
+    sa.Column("step", sa.String, nullable=False),
+    sa.Column("rung", sa.Integer, nullable=False),  # above 0: an upgrade
+    sa.Column("offer", sa.String, nullable=False),
+    sa.Column("coupon", sa.String),  # null for a ghost
+    sa.Column("ghost", sa.Boolean, nullable=False),
+    sa.Column("visit_bound", sa.Boolean, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("ended_ms", sa.BigInteger),
+    sa.Column("outcome", sa.String, nullable=False),  # redeemed, void, expired, superseded; "" while it is out
+)
+sa.Index("exposure_by_member", exposure.c.member, exposure.c.at_ms)

@@ -1,0 +1,126 @@
+"""What a member sees: the coupons that arrived, why they came, and what the member allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, Field
+
+from engine import tables
+from engine.clock import Pace
+from engine.identity import Identity
+from rules.codes import Codes
+from rules.coupons import Row
+from rules.life import State
+from rules.outbox import DELIVERED, INBOX
+from rules.tables import coupon, outbox
+
+# The page shows what is live and what lately was; all of it is in the export of a member's data.
+MOST_SHOWN = 50
+
+Label = dict[str, str]
+
+
+class ConsentState(BaseModel):
+    """The last word on one purpose."""
+
+    purpose: str
+    granted: bool
+    at_ms: int | None = Field(description="When that was said; null if never asked")
+
+
+class ShopPlace(BaseModel):
+    """Where a coupon can be spent."""
+
+    key: str
+    name: Label
+    level: str | None = Field(description="Level of the plan; null for a shop outside the mall")
+
+
+class HeldCoupon(BaseModel):
+    """A coupon in a member's wallet."""
+
+    id: str
+    offer: str
+    title: Label
+    terms: Label | None
+    shops: list[ShopPlace]
+    code: str = Field(description="XXXX-XXXX-XXXX-C")
+    url: str = Field(description="What its QR code says: opens the till with the code filled in")
+    state: Literal["issued", "redeemed", "void", "expired", "superseded"]
+    issued_ms: int
+    expires_ms: int
+    redeemed_ms: int | None
+    step: str
+    journey: str
+    why: Label = Field(description="Why the member got it, in plain words")
+
+
+class Wallet(BaseModel):
+    """Everything a member's page shows, at one instant."""
+
+    member: int
+    name: str
+    consents: list[ConsentState]
+    coupons: list[HeldCoupon] = Field(description="Newest first")
+    at_ms: int
+    speed: float = Field(description="How fast the mall's clock runs; 1 outside of demos")
+    timezone: str
+
+
+class Wallets:
+    """Reads wallets out of the ledger."""
+
+    def __init__(
+        self, codes: Codes, identity: Identity, shops: Mapping[str, ShopPlace], pace: Pace, timezone: str
+    ) -> None:
+        self._codes, self._identity, self._shops, self._pace, self._timezone = codes, identity, shops, pace, timezone
+
+    def read(self, tx: sa.Connection, member: int, origin: str) -> Wallet | None:
+        """The wallet of *member*, with links to *origin*; None if there is no such member (any more)."""
+        m = tables.member.c
+        name = tx.execute(sa.select(m.name).where(m.id == member)).scalar()
+        if name is None:
+            return None
+        now_ms = self._pace.now()
+        arrived = sa.exists().where(
+            outbox.c.coupon == coupon.c.id, outbox.c.channel == INBOX, outbox.c.state == DELIVERED
+        )
+        newest = sa.select(coupon).where(coupon.c.member == member, arrived)
+        rows = tx.execute(newest.order_by(coupon.c.issued_ms.desc(), coupon.c.id).limit(MOST_SHOWN)).mappings()
+        return Wallet(
+            member=member,
+            name=name,
+            consents=[ConsentState(**consent._asdict()) for consent in self._identity.consents(tx, member)],
+            coupons=[self._held(row, now_ms, origin) for row in rows],
+            at_ms=now_ms,
+            speed=self._pace.speed,
+            timezone=self._timezone,
+        )
+
+    def _held(self, row: Row, now_ms: int, origin: str) -> HeldCoupon:
+        code = self._codes.of(row["id"], row["code_turn"])
+        copied = ("id", "offer", "title", "terms", "issued_ms", "expires_ms", "redeemed_ms", "step", "journey", "why")
+        return HeldCoupon(
+            **{name: row[name] for name in copied},
+            shops=[self._shops.get(key) or ShopPlace(key=key, name={"en": key}, level=None) for key in row["shops"]],
+            code=code,
+            # Behind the # it stays in the browser: no server and no proxy writes it into a log.
+            url=f"{origin}/till#code={code}",
+            state=_shown(row, now_ms),
+        )
+
+
+def _shown(row: Row, now_ms: int) -> Literal["issued", "redeemed", "void", "expired", "superseded"]:
+    """The state in a member's words: a coupon is over when its time is, swept up or not."""
+    match State(row["state"]):
+        case State.ISSUED:
+            return "issued" if now_ms < row["expires_ms"] else "expired"
+        case State.REDEEMED:
+            return "redeemed"
+        case State.EXPIRED:
+            return "expired"
+        case State.VOID:
+            return "void" if row["superseded_by"] is None else "superseded"

@@ -1,0 +1,282 @@
+"""The vocabulary of `when`: reads each row of the book into a condition, a plain closure over a standing."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from rules.segments import Segment
+from rules.source import Node, nearest
+from rules.standing import Standing
+from rules.times import DAY_MS, Calendar, Hours, length_ms, length_text
+from rules.when import Answer, Condition, Test, all_of, any_of, earliest, none_of
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_GROUPS = {"weekdays": frozenset(DAYS[:5]), "weekend": frozenset(DAYS[5:])}
+NO_ZONES: frozenset[str] = frozenset()
+
+
+class Terms(NamedTuple):
+    """What the words of a condition may refer to. zones: a zone's key, kind or tag -> the zones meant."""
+
+    calendar: Calendar
+    zones: Mapping[str, frozenset[str]]
+    no_marketing: frozenset[str]
+    offers: frozenset[str]
+    segments: Mapping[str, Segment]
+
+
+def read_conditions(node: Node, terms: Terms) -> tuple[Condition, ...]:
+    """The rows of a `when`; broken rows are noted as faults and left out."""
+    return node.each(lambda row: read_condition(row, terms))
+
+
+def read_condition(row: Node, terms: Terms) -> Condition:
+    """One row, which holds one word of the vocabulary and its value."""
+    entries = row.entries()
+    if len(entries) != 1:
+        raise row.fault("a row holds one condition; start a new row with '-' for each")
+    word, value = next(iter(entries.items()))
+    if word not in VOCABULARY:
+        raise value.fault(f"unknown condition '{word}'; {nearest(word, VOCABULARY)}")
+    return Condition(row.path, word, VOCABULARY[word](value, terms))
+
+
+def _zones(node: Node, terms: Terms) -> frozenset[str]:
+    def one(name_node: Node) -> frozenset[str]:
+        name = name_node.text()
+        if name not in terms.zones:
+            raise name_node.fault(f"no zone, kind or tag '{name}' on the plan; {nearest(name, terms.zones)}")
+        forbidden = terms.zones[name] & terms.no_marketing
+        if forbidden:
+            named = ", ".join(sorted(forbidden))
+            raise name_node.fault(f"no rule may rest on {named}, marked no_marketing on the plan; name other zones")
+        return terms.zones[name]
+
+    return NO_ZONES.union(*node.each_or_one(one))
+
+
+def _offers(node: Node, terms: Terms) -> frozenset[str]:
+    return frozenset(node.each_or_one(lambda one: one.one_of(terms.offers, "offer")))
+
+
+# -- the words ------------------------------------------------------------------------------------
+
+
+def _time(node: Node, terms: Terms) -> Test:
+    windows = node.each_or_one(lambda one: one.through(Hours.read))
+    written = ", ".join(map(str, windows))
+    calendar = terms.calendar
+
+    def test(_: Standing, now_ms: int) -> Answer:
+        openings = [calendar.opening(hours, now_ms) for hours in windows]
+        seen = f"{calendar.clock_text(now_ms)} of {written}"
+        now_open = [opening for opening in openings if opening.is_open]
+        changes_ms = earliest(opening.changes_ms for opening in openings)
+        return Answer(bool(now_open), seen, changes_ms, settled=not now_open and changes_ms is None)
+
+    return test
+
+
+def _days(node: Node, terms: Terms) -> Test:
+    known = (*DAYS, *DAY_GROUPS)
+    names = node.each_or_one(lambda one: one.one_of(known, "day"))
+    wanted = frozenset().union(*(DAY_GROUPS.get(name, frozenset({name})) for name in names))
+    calendar = terms.calendar
+
+    def test(_: Standing, now_ms: int) -> Answer:
+        today = DAYS[calendar.day(now_ms).weekday()]
+        tomorrow = DAYS[(calendar.day(now_ms).weekday() + 1) % 7]
+        held = today in wanted
+        if held == (tomorrow in wanted):
+            return Answer(held, today, settled=not held)
+        return Answer(held, today, calendar.midnight_ms(now_ms))
+
+    return test
+
+
+def _present(node: Node, terms: Terms) -> Test:
+    least_ms = node.through(length_ms)
+    written = length_text(least_ms)
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        visit = standing.visit
+        if visit is None:
+            return Answer(False, f"not here, {written} needed")
+        here_ms = now_ms - visit.started_ms
+        if not visit.present:
+            return Answer(False, f"silent after {length_text((visit.silent_ms or now_ms) - visit.started_ms)}")
+        held = here_ms >= least_ms
+        return Answer(held, f"{length_text(here_ms)} of {written}", None if held else visit.started_ms + least_ms)
+
+    return test
+
+
+def _unseen(node: Node, terms: Terms) -> Test:
+    least_ms = node.through(length_ms)
+    written = length_text(least_ms)
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        silent_ms = standing.visit.silent_ms if standing.visit else None
+        if silent_ms is None:
+            return Answer(False, f"heard, {written} of silence needed")
+        held = now_ms - silent_ms >= least_ms
+        return Answer(held, f"{length_text(now_ms - silent_ms)} of {written}", None if held else silent_ms + least_ms)
+
+    return test
+
+
+def _in_zone(node: Node, terms: Terms) -> Test:
+    zones = _zones(node, terms)
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        inside = standing.visit.inside if standing.visit else {}
+        held = not zones.isdisjoint(inside)
+        return Answer(held, f"in {', '.join(sorted(inside)) or 'no zone'}")
+
+    return test
+
+
+def _stayed(node: Node, terms: Terms) -> Test:
+    fields = node.fields(required=("zone", "for"))
+    zones = fields.take("zone", lambda value: _zones(value, terms), NO_ZONES)
+    least_ms = fields.take("for", lambda value: value.through(length_ms), 0)
+    written = length_text(least_ms)
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        visit = standing.visit
+        if visit is None:
+            return Answer(False, "not here")
+        stayed_ms = visit.stayed_ms(zones, now_ms)
+        seen = f"{length_text(stayed_ms)} of {written}"
+        if stayed_ms >= least_ms:
+            return Answer(True, seen)
+        goes_on = visit.present and not zones.isdisjoint(visit.inside)
+        return Answer(False, seen, now_ms + least_ms - stayed_ms if goes_on else None)
+
+    return test
+
+
+def _visited(node: Node, terms: Terms) -> Test:
+    zones = _zones(node, terms)
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        held = standing.visit is not None and standing.visit.entered(zones)
+        return Answer(held, "was there" if held else "not yet there", settled=held)
+
+    return test
+
+
+def _redeemed(node: Node, terms: Terms) -> Test:
+    offers = _offers(node, terms)
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        held = standing.redeemed(offers)
+        return Answer(held, "redeemed" if held else "not redeemed")  # a till may still undo it, so never settled
+
+    return test
+
+
+def _not_redeemed(node: Node, terms: Terms) -> Test:
+    redeemed = _redeemed(node, terms)
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        return none_of([redeemed(standing, now_ms)])
+
+    return test
+
+
+def _birthday(node: Node, terms: Terms) -> Test:
+    around_ms = 0 if node.value == "today" else node.through(_days_around)
+    around = around_ms // DAY_MS
+    calendar = terms.calendar
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        birthday = standing.profile.birthday
+        if birthday is None:
+            return Answer(False, "birthday not told", settled=True)
+        today = calendar.day(now_ms)
+        held, tomorrow = (_near(birthday, day, around) for day in (today, today + timedelta(days=1)))
+        seen = f"birthday {birthday}, today {today:%m-%d}"
+        if held == tomorrow:
+            return Answer(held, seen, settled=not held)
+        return Answer(held, seen, calendar.midnight_ms(now_ms))
+
+    return test
+
+
+def _days_around(text: str) -> int:
+    around_ms = length_ms(text)
+    if around_ms % DAY_MS:
+        raise ValueError(f"'{text}' is not whole days; write today, or for instance 3d for three days around it")
+    return around_ms
+
+
+def _near(birthday: str, day: date, around: int) -> bool:
+    # Whoever was born on 29 February celebrates on the 28th where the year has no 29th.
+    month, of_month = int(birthday[:2]), int(birthday[3:])
+    years = (day.year - 1, day.year, day.year + 1)
+    celebrated = (date(year, month, min(of_month, monthrange(year, month)[1])) for year in years)
+    return any(abs((each - day).days) <= around for each in celebrated)
+
+
+def _segment(node: Node, terms: Terms) -> Test:
+    belongs = terms.segments[node.one_of(terms.segments, "segment")]
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        held, seen = belongs(standing.profile)
+        return Answer(held, seen, settled=True)
+
+    return test
+
+
+def _visits(node: Node, terms: Terms) -> Test:
+    fields = node.fields(required=("within",), optional=("at_least", "at_most"))
+    if not {"at_least", "at_most"} & set(fields):
+        raise node.fault("visits needs at_least or at_most")
+    within_ms = fields.take("within", lambda value: value.through(length_ms), 0)
+    at_least = fields.take("at_least", lambda value: value.whole(1, 100), 0)
+    at_most = fields.take("at_most", lambda value: value.whole(1, 99), None)
+    written = length_text(within_ms)
+
+    def test(standing: Standing, now_ms: int) -> Answer:
+        count = sum(now_ms - started_ms <= within_ms for started_ms in standing.memory.visits_ms)
+        held = count >= at_least and (at_most is None or count <= at_most)
+        return Answer(held, f"{count} visits within {written}", settled=True)
+
+    return test
+
+
+def _several(combine: Callable[[Sequence[Answer]], Answer]) -> Callable[[Node, Terms], Test]:
+    def read(node: Node, terms: Terms) -> Test:
+        tests = [condition.test for condition in read_conditions(node, terms)]
+        if not tests:
+            raise node.fault("needs at least one condition")
+
+        def test(standing: Standing, now_ms: int) -> Answer:
+            return combine([test(standing, now_ms) for test in tests])
+
+        return test
+
+    return read
+
+
+VOCABULARY: Mapping[str, Callable[[Node, Terms], Test]] = {
+    "time": _time,
+    "days": _days,
+    "present": _present,
+    "unseen": _unseen,
+    "in_zone": _in_zone,
+    "stayed": _stayed,
+    "visited": _visited,
+    "redeemed": _redeemed,
+    "not_redeemed": _not_redeemed,
+    "birthday": _birthday,
+    "segment": _segment,
+    "visits": _visits,
+    "all": _several(all_of),
+    "any": _several(any_of),
+    "none": _several(none_of),
+}
