@@ -1,0 +1,235 @@
+"""The command line: `sojourn demo`, `serve`, `sensor`, `replay`, `check`, ..."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from engine.embedded import NotStarted
+from engine.plan import PlanError
+from engine.settings import Settings
+from engine.start import CannotStart, data_folder, read_plan, read_the_book
+from rules.source import SourceError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Sojourn: presence of members who opted in, coupons that follow their visit, and why. "
+    "Start with [bold]sojourn demo[/bold].",
+    rich_markup_mode="rich",
+)
+out = Console()
+
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data", help="Where secrets and the ledger live (default: .sojourn)", show_default=False),
+]
+Port = Annotated[
+    int | None, typer.Option(help="Port to serve on; 0 takes a free one (default: 8420)", show_default=False)
+]
+Layout = Annotated[int, typer.Option(help="Sensors a level, as laid out in sensor_layouts.csv: 12, 24 or 48")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead")]
+
+
+def settings(**given: Any) -> Settings:
+    """The settings, with what the command line gave. Raises CannotStart."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as problem:
+        fault = problem.errors()[0]
+        name = "SOJOURN_" + "_".join(map(str, fault["loc"])).upper()
+        raise CannotStart(f"{name}: {fault['msg']}; see the settings in README.md") from None
+
+
+@app.command()
+def demo(
+    speed: Annotated[
+        float, typer.Option(help="How many times faster than real the mall's clock runs", min=0.1, max=600)
+    ] = 30,
+    for_: Annotated[str | None, typer.Option("--for", help="End by itself after so long, as in 60s or 5m")] = None,
+    members: Annotated[int, typer.Option(help="Members in the crowd", min=1, max=20_000)] = 400,
+    others: Annotated[int, typer.Option(help="Others, who must stay unseen", min=0, max=50_000)] = 1_200,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same crowd")] = 7,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the data of earlier demos")] = False,
+    browser: Annotated[bool, typer.Option(help="Open the live page")] = True,
+    as_json: AsJson = False,
+    port: Port = None,
+    data: DataFolder = None,
+) -> None:
+    """Watch a mall come alive: broker, engine, pages and a seeded crowd, all on this machine.
+
+    The crowd walks zones.geojson, its phones are heard as real 802.11 frames, members get coupons by
+    rules/book.yaml and spend them at tills through the API. Ctrl-C stops it; the data stays.
+    """
+    from engine.demo import Demo
+
+    chosen = settings(port=port, data_folder=data)
+    Demo(chosen, speed=speed, members=members, others=others, seed=seed).play(
+        out, for_ms=_length_ms(for_), fresh=fresh, browser=browser, as_json=as_json
+    )
+
+
+@app.command()
+def serve(port: Port = None, data: DataFolder = None) -> None:
+    """Run the engine: presence, rules, API and pages.
+
+    Everything else is a setting; see README.md. A sensor needs sensor.key from the data folder.
+    """
+    from engine.serve import run
+
+    asyncio.run(run(settings(port=port, data_folder=data)))
+
+
+@app.command()
+def sensor(
+    pcap: Annotated[
+        Path | None, typer.Option(help="A capture file (pcap or pcapng, also gzipped)", show_default=False)
+    ] = None,
+    interface: Annotated[str | None, typer.Option(help="An interface in monitor mode", show_default=False)] = None,
+    name: Annotated[str, typer.Option(help="This sensor's key in zones.geojson")] = "sensor",
+    site: Annotated[str, typer.Option(help="The mall's site key")] = "demo",
+    broker: Annotated[str, typer.Option(help="The broker, as in mqtt://host:1883")] = "mqtt://127.0.0.1:1883",
+    keys: Annotated[Path, typer.Option(help="sensor.key, copied from the engine's data folder")] = Path("sensor.key"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Publish nothing: count what is in the capture")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hear devices: a live interface, or a capture file.
+
+    Only devices on the engine's signed allow-list are ever published; everything else is dropped in memory.
+    """
+    from engine import sensing
+
+    if (pcap is None) == (interface is None):
+        raise CannotStart("name either --pcap FILE or --interface NAME")
+    if pcap is not None and not pcap.is_file():
+        raise CannotStart(f"no capture at {pcap}")
+    if dry_run:
+        if pcap is None:
+            raise CannotStart("--dry-run counts a capture: name it with --pcap FILE")
+        sensing.count(pcap, out, as_json=as_json)
+    else:
+        sensing.publish(pcap=pcap, interface=interface, name=name, site=site, broker=broker, keys=keys)
+
+
+@app.command()
+def crowd(
+    url: Annotated[str, typer.Option(help="The engine's API")] = "http://127.0.0.1:8420",
+    members: Annotated[int, typer.Option(help="Members in the crowd")] = 400,
+    others: Annotated[int, typer.Option(help="Others, who must stay unseen")] = 1_200,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same crowd")] = 7,
+) -> None:
+    """Walk a seeded crowd past simulated sensors (what the demo does beside the engine).
+
+    Needs an engine that serves, and its data folder: the crowd enrols its members and holds their phones.
+    """
+    from engine.crowding import walk
+
+    walk(settings(), url=url, members=members, others=others, seed=seed)
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="A folder of recorded scans, as described in its SOURCE.md")],
+    layout: Layout = 24,
+    as_json: AsJson = False,
+) -> None:
+    """Feed a real mall's recorded scans through the engine, and say where people were."""
+    from engine import replay as recorded
+
+    if not (folder / "scans.csv.xz").is_file():
+        raise CannotStart(f"no scans.csv.xz in {folder}: name a folder of recorded scans")
+    result = recorded.replay(folder, layout)
+    if as_json:
+        print(json.dumps(recorded.summary(result)))
+    else:
+        recorded.show(result, out)
+
+
+@app.command()
+def check() -> None:
+    """Check the map and the rule book, and say what is wrong, where, and the way out."""
+    chosen = settings()
+    plan = read_plan(chosen.zones_path)
+    book = read_the_book(chosen, plan)
+    out.print(
+        f"{chosen.zones_path}: {len(plan.levels)} levels, {len(plan.zones)} zones, {len(plan.sensors)} sensors. "
+        f"{chosen.book_path}: {len(book.offers)} offers, {len(book.journeys)} journeys. All is well.",
+        highlight=False,
+    )
+
+
+@app.command()
+def key(
+    role: Annotated[str, typer.Argument(help="operator, shop or member")],
+    subject: Annotated[str, typer.Argument(help="The shop's key or the member's id; the site for an operator")],
+    data: DataFolder = None,
+) -> None:
+    """Print an access key; whoever has it may do what its role may."""
+    from secrets import token_bytes
+
+    from engine.keys import ROLES, Keys, access_key
+
+    for known in ROLES:
+        if role == known:
+            keys = Keys.read_or_make(data_folder(settings(data_folder=data)), token_bytes)
+            print(access_key(keys.access, known, subject))
+            return
+    raise CannotStart(f"{role!r} is no role: choose one of {', '.join(ROLES)}")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the API's OpenAPI document, from which the pages' types are generated."""
+    from engine.serve import document
+
+    print(json.dumps(document(), indent=1, ensure_ascii=False))
+
+
+@app.command(hidden=True)
+def migration(says: Annotated[str, typer.Argument(help="What changed, as a sentence")]) -> None:
+    """Draft a migration from what the declared tables have and the migrated ones have not."""
+    from tempfile import TemporaryDirectory
+
+    from engine import schema
+    from engine.ledger import open_database
+
+    with TemporaryDirectory() as folder:
+        database = open_database(f"sqlite:///{folder}/ledger.sqlite")
+        schema.upgrade(database)
+        out.print(f"Read and mend {schema.draft(database, says)}")
+
+
+def _length_ms(text: str | None) -> int | None:
+    from rules.times import NotTime, length_ms
+
+    try:
+        return None if text is None else length_ms(text)
+    except NotTime as problem:
+        raise CannotStart(f"--for {text}: {problem}") from None
+
+
+def main() -> None:
+    """Run the command line; what a person can put right ends as one line and exit code 2."""
+    # Standard error, so that a command's own output stays clean.
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    try:
+        app()
+    except (CannotStart, NotStarted, PlanError, SourceError) as problem:
+        print(f"sojourn: {problem}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The engine's border for observations: whatever a sensor's topic carries becomes readings here, or a number.
+
+Nothing raises past the border, and nothing a stranger sends can make it grow: counters and memory of repeats exist
+for the plan's sensors only, everyone else shares one name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from engine.readings import Members, Readings, readings
+from sensors import wire
+
+# What is refused of a sender that is not one of the plan's sensors is counted under this name.
+STRANGER = "(unknown)"
+# A clock this far ahead is wrong; believing it would make everyone else's readings late.
+AHEAD_MS = 60_000
+# Of one boot, so many batches back a repeat is still told from news: a quarter of an hour of one batch a second.
+# Anything further back was acknowledged long ago.
+REMEMBERED = 1_024
+# Boots of one sensor that are remembered: after a restart the spool of the boot before it may still arrive.
+BOOTS = 4
+NOBODY = 0  # no member has this key
+
+
+class Refused(NamedTuple):
+    sensor: str
+    reason: str
+
+
+class Boot(msgspec.Struct):
+    """Which batches of one boot of a sensor have been taken: bit i of *seen* stands for highest - i."""
+
+    boot: int
+    highest: int
+    seen: bytes = b"\x01"
+    missing: int = 0  # batches skipped and not come since
+
+    def is_new(self, seq: int) -> bool:
+        """Mark *seq* as taken; False if it was before, or lies too far back to tell."""
+        seen = int.from_bytes(self.seen, "little")
+        back = self.highest - seq
+        if back >= REMEMBERED or (back >= 0 and seen >> back & 1):
+            return False
+        if back >= 0:
+            seen |= 1 << back
+            self.missing -= 1
+        else:
+            ahead = -back
+            seen = (seen << ahead | 1) & ((1 << REMEMBERED) - 1) if ahead < REMEMBERED else 1
+            self.missing += ahead - 1
+            self.highest = seq
+        self.seen = seen.to_bytes(REMEMBERED // 8, "little")
+        return True
+
+
+class Kept(msgspec.Struct):
+    """What a border must not forget over a restart, or redelivered batches would count twice."""
+
+    boots: dict[str, list[Boot]]
+    refused: list[tuple[str, str, int]]
+    unknown_handles: dict[str, int]
+    lost: dict[str, int]
+
+
+class Border:
+    """Decodes batches, and keeps apart what is new, repeated, malformed, or of nobody we know.
+
+    refused          payloads refused, by sensor and reason; `repeat` among the reasons is no fault
+    unknown_handles  rows dropped, by sensor: their handle is not (or no longer) a member's
+    """
+
+    def __init__(self, sensor_index: Mapping[str, int]) -> None:
+        self._row = dict(sensor_index)
+        self._boots: dict[str, list[Boot]] = {}  # newest last
+        self._lost: Counter[str] = Counter()  # missing batches of boots no longer remembered
+        self.refused: Counter[Refused] = Counter()
+        self.unknown_handles: Counter[str] = Counter()
+
+    def take(
+        self, topic: str, payload: bytes, now_ms: int, member_of: Mapping[tuple[int, int], int]
+    ) -> Readings | None:
+        """The readings of one published payload, None where it holds none; the reason is in the counters.
+
+        now_ms     the engine's own clock, against which a sensor's clock is judged
+        member_of  (epoch, handle) -> member
+        """
+        sensor = topic.rpartition("/")[2]
+        if sensor not in self._row:
+            self.refused[Refused(STRANGER, "unknown-sensor")] += 1
+            return None
+        try:
+            batch = self._news(sensor, payload, now_ms)
+        except wire.Malformed as problem:
+            self.refused[Refused(sensor, problem.reason)] += 1
+            return None
+        device = _members(batch.epoch, batch.handle, member_of)
+        known = device != NOBODY
+        members = int(np.count_nonzero(known))
+        if members < len(device):
+            self.unknown_handles[sensor] += len(device) - members
+        if not members:
+            return None
+        # A clock slightly ahead is taken at our own time, so that one sensor cannot hurry the rest.
+        t_ms = np.minimum(batch.t0_ms + np.array(batch.dt_ms, np.int64), now_ms)
+        heard = readings(t_ms, device, np.full(len(device), self._row[sensor]), batch.rssi_dbm)
+        return heard if members == len(device) else heard.at(known)
+
+    def gaps(self) -> dict[str, int]:
+        """Batches that each sensor numbered and that never came."""
+        missing = Counter(self._lost)
+        for sensor, boots in self._boots.items():
+            missing[sensor] += sum(boot.missing for boot in boots)
+        return {sensor: count for sensor, count in missing.items() if count}
+
+    def dump(self) -> bytes:
+        kept = Kept(
+            boots=self._boots,
+            refused=[(*refused, count) for refused, count in self.refused.items()],
+            unknown_handles=dict(self.unknown_handles),
+            lost=dict(self._lost),
+        )
+        return msgspec.msgpack.encode(kept)
+
+    def load(self, blob: bytes) -> None:
+        """Take up a dump. Sensors that have left the plan since are dropped. Raises msgspec.DecodeError."""
+        kept = msgspec.msgpack.decode(blob, type=Kept)
+        self._boots = {sensor: boots for sensor, boots in kept.boots.items() if sensor in self._row}
+        self._lost = Counter(kept.lost)
+        self.refused = Counter({Refused(sensor, reason): count for sensor, reason, count in kept.refused})
+        self.unknown_handles = Counter(kept.unknown_handles)
+
+    def _news(self, sensor: str, payload: bytes, now_ms: int) -> wire.Batch:
+        """A batch that may be believed and was not taken before. Raises Malformed with the reason if it is none."""
+        batch = wire.read_batch(payload)
+        if batch.sensor != sensor:
+            raise wire.Malformed("another-sensor")
+        if batch.t0_ms + max(batch.dt_ms, default=0) > now_ms + AHEAD_MS:
+            raise wire.Malformed("from-the-future")
+        if not self._is_new(batch):
+            raise wire.Malformed("repeat")
+        return batch
+
+    def _is_new(self, batch: wire.Batch) -> bool:
+        boots = self._boots.setdefault(batch.sensor, [])
+        for boot in boots:
+            if boot.boot == batch.boot:
+                return boot.is_new(batch.seq)
+        boots.append(Boot(batch.boot, batch.seq))
+        if len(boots) > BOOTS:
+            self._lost[batch.sensor] += boots.pop(0).missing
+        return True
+
+
+def _members(epoch: int, handles: Iterable[int], member_of: Mapping[tuple[int, int], int]) -> Members:
+    return np.array([member_of.get((epoch, handle), NOBODY) for handle in handles], np.int64)

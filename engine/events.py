@@ -1,0 +1,72 @@
+"""What the engine tells the world about members' presence.
+
+Every event has an id derived from its cause, so that a replay tells the same event again and the
+ledger keeps it once. Other rooms add their own kinds as further Moments.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+
+
+def id_of(*cause: object) -> str:
+    """The same cause gives the same id: 24 hex digits of BLAKE2b over its parts."""
+    return blake2b("\0".join(map(str, cause)).encode(), digest_size=12).hexdigest()
+
+
+class Moment(msgspec.Struct, frozen=True, gc=False, tag_field="kind"):
+    """Something that happened to one member at one instant of event time."""
+
+    id: str
+    at_ms: int
+    member: int
+    visit: str
+
+
+class VisitStarted(Moment, frozen=True, tag="visit.started"):
+    """First evidence of a member in the mall."""
+
+
+class ZoneEntered(Moment, frozen=True, tag="zone.entered"):
+    """Believed inside *zone* since at_ms; confidence is the zone's probability when confirmed."""
+
+    zone: str
+    confidence: float
+    confirmed_ms: int
+
+
+class ZoneDwelt(Moment, frozen=True, tag="zone.dwelt"):
+    """A dwell mark was passed while evidence kept coming."""
+
+    zone: str
+    dwell_ms: int
+
+
+class ZoneLeft(Moment, frozen=True, tag="zone.left"):
+    """at_ms is the last evidence in the zone. cause: heard-elsewhere, silent, consent-withdrawn, sensor-outage."""
+
+    zone: str
+    dwell_ms: int
+    cause: str
+
+
+class VisitSilent(Moment, frozen=True, tag="visit.silent"):
+    """Nothing heard for the silence hold; last_ms is the last evidence. The visit may still resume."""
+
+    last_ms: int
+
+
+class VisitResumed(Moment, frozen=True, tag="visit.resumed"):
+    """Heard again within the same visit after VisitSilent."""
+
+
+class VisitEnded(Moment, frozen=True, tag="visit.ended"):
+    """at_ms is the last evidence; dwell_ms the visit's length up to it."""
+
+    dwell_ms: int
+    cause: str
+
+
+PresenceEvent = VisitStarted | ZoneEntered | ZoneDwelt | ZoneLeft | VisitSilent | VisitResumed | VisitEnded

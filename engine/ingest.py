@@ -1,0 +1,182 @@
+"""From the broker to the ledger: each round of messages becomes events, and is acknowledged once they are kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from secrets import token_bytes
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+
+from engine.batches import Border
+from engine.broker import Message, Subscriber
+from engine.clock import Pace, system_clock
+from engine.events import PresenceEvent
+from engine.identity import BadAddress, Identity
+from engine.keys import Keys
+from engine.lanes import Lanes
+from engine.ledger import Ledger
+from engine.plan import Plan
+from engine.presence import Presence, Whereabouts
+from engine.readings import Readings, joined
+from sensors import wire
+
+log = structlog.get_logger()
+
+SNAPSHOT = "presence"
+# A sensor that nothing was heard of for so long counts as silent: in event time, but never less than it may take in
+# real time for a heartbeat to get here.
+SILENT_MS, SILENT_REAL_MS = 30_000, 5_000
+# A heartbeat further ahead than this comes from a clock that is wrong: time must not run ahead with it.
+AHEAD_MS = 60_000
+
+
+class Snapshot(msgspec.Struct):
+    """Everything that must agree with the acknowledged messages."""
+
+    presence: bytes
+    border: bytes
+    reached_ms: int
+
+
+class Ingest:
+    """Owns presence; every method runs on one thread."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        presence: Presence,
+        border: Border,
+        identity: Identity,
+        ledger: Ledger,
+        subscriber: Subscriber,
+        keys: Keys,
+        pace: Pace,
+    ) -> None:
+        self.presence, self.border = presence, border
+        self._plan, self._identity = plan, identity
+        self._ledger, self._subscriber, self._keys, self._pace = ledger, subscriber, keys, pace
+        self._lanes = Lanes()
+        self._member_of: dict[tuple[int, int], int] = {}
+        self._list_is_stale = True
+        self._turn_ms = 0
+        self._heard_ms: dict[str, int] = {}  # sensor -> newest event time
+        self.reached_ms = 0  # event time, as far as sensors have told
+        self.refused: Counter[str] = Counter()  # malformed associations and heartbeats, by reason
+        self.observations = 0
+        self.lag_ms_max = 0  # paced: from the newest observation of a batch to its round
+
+    def start(self) -> None:
+        """Take up where the last process stopped."""
+        with self._ledger.read() as tx:
+            blob = self._ledger.kept(tx, SNAPSHOT)
+        if blob is not None:
+            kept = msgspec.msgpack.decode(blob, type=Snapshot)
+            self.presence.restore(kept.presence)
+            self.border.load(kept.border)
+            self.reached_ms = kept.reached_ms
+
+    def consents_changed(self) -> None:
+        """Have the next round publish a new list, and forget members who are no longer on it. Any thread may call."""
+        self._list_is_stale = True
+
+    def round(self, timeout_s: float) -> int:
+        """Wait at most *timeout_s* for messages, carry out in one transaction what they mean; how many they were."""
+        arrived, now_ms = self._subscriber.take(timeout_s), self._pace.now()
+        self._lanes.add(arrived, system_clock(), no_later_than_ms=now_ms + AHEAD_MS)
+        messages = self._lanes.ready(system_clock(), away=self._subscriber.away)
+        if not messages and not self._list_is_stale and now_ms < self._turn_ms:
+            return 0
+        readings: list[Readings] = []
+        associations: list[wire.Association] = []
+        for message in messages:
+            self._read(message, now_ms, readings, associations)
+        events: list[PresenceEvent] = []
+        if readings:
+            # The oldest news of this round, whichever sensor brought it.
+            oldest_ms = min(int(heard.t_ms.max()) for heard in readings)
+            self.lag_ms_max = max(self.lag_ms_max, now_ms - oldest_ms)
+            self.observations += sum(heard.size for heard in readings)
+            # Lanes come one after the other; in order of time, none is late for another's sake.
+            events += self.presence.absorb(joined(readings).in_order())
+        events += self.presence.expire(self.reached_ms)
+        # Others wait while we write: what can be done before is done before.
+        snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
+        allow: wire.AllowList | None = None
+        with self._ledger.write() as tx:
+            for association in associations:
+                try:
+                    known = self._identity.associate(tx, association)
+                    self._list_is_stale |= known is not None
+                except BadAddress:
+                    self.refused["bad-address"] += 1
+            if self._list_is_stale or now_ms >= self._turn_ms:
+                allow, forgotten = self._renew_list(tx, now_ms)
+                if forgotten:
+                    events += forgotten
+                    snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
+            heard_real_ms = max((m.arrived_real_ms for m in messages), default=system_clock())
+            self._ledger.append(tx, events, heard_real_ms=heard_real_ms)
+            if readings or events:
+                self._ledger.keep(tx, SNAPSHOT, msgspec.msgpack.encode(snapshot), now_ms)
+        self._subscriber.acknowledge(messages)
+        if allow is not None:
+            sealed = wire.seal_allow_list(allow, self._keys.site, self._keys.signer, token_bytes)
+            self._subscriber.publish_retained(wire.allow_topic(self._plan.site), sealed)
+        return len(messages)
+
+    def _renew_list(self, tx: sa.Connection, now_ms: int) -> tuple[wire.AllowList, list[PresenceEvent]]:
+        """The list that is right now, and the ends of the visits of those who are no longer on it."""
+        self._list_is_stale = False
+        before = set(self._member_of.values())
+        allow, member_of = self._identity.allow_list(tx, now_ms)
+        self._member_of = dict(member_of)
+        self._turn_ms = self._identity.next_turn_ms(now_ms)
+        gone = sorted(before - set(self._member_of.values()))
+        return allow, [event for member in gone for event in self.presence.forget(member, now_ms)]
+
+    def where(self) -> Whereabouts:
+        return self.presence.where()
+
+    def silent(self) -> Collection[str]:
+        """Sensors of the plan that nothing was heard of lately."""
+        since = self.reached_ms - max(SILENT_MS, int(SILENT_REAL_MS * self._pace.speed))
+        return [s.key for s in self._plan.sensors if self._heard_ms.get(s.key, 0) < since or not self._heard_ms]
+
+    def _read(
+        self, message: Message, now_ms: int, readings: list[Readings], associations: list[wire.Association]
+    ) -> None:
+        """Sort one message; what is not what its topic promises is counted, and dropped here."""
+        _, _, kind, *_ = message.topic.split("/", 3)
+        try:
+            if kind == "obs":
+                heard = self.border.take(message.topic, message.payload, now_ms, self._member_of)
+                if heard is not None:
+                    readings.append(heard)
+                    self._hear_of(message.topic.rpartition("/")[2], int(heard.t_ms.max()))
+            elif kind == "health":
+                self._note(wire.read_health(message.payload), now_ms)
+            elif kind == "bind":
+                associations.append(wire.open_association(message.payload, self._keys.site, message.topic))
+        except wire.Malformed as problem:
+            self.refused[problem.reason] += 1
+
+    def _note(self, health: wire.Health, now_ms: int) -> None:
+        if health.at_ms > now_ms + AHEAD_MS:
+            self.refused["clock-ahead"] += 1
+            return
+        if health.status != "online":
+            self._heard_ms.pop(health.sensor, None)
+            return
+        if health.sensor in self._plan.sensor_index:
+            self._hear_of(health.sensor, health.at_ms)
+        # While a sensor still holds back what it heard, silence proves nothing: time waits for it. And a clock that is
+        # slightly ahead is taken at our own time, as the border does with what it heard.
+        if health.spooled == 0:
+            self.reached_ms = max(self.reached_ms, min(health.at_ms, now_ms))
+
+    def _hear_of(self, sensor: str, at_ms: int) -> None:
+        self._heard_ms[sensor] = max(at_ms, self._heard_ms.get(sensor, 0))

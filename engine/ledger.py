@@ -1,0 +1,194 @@
+"""The ledger: what happened, numbered, once; on SQLite or PostgreSQL, told apart by the URL alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from engine import schema, tables
+from engine.events import Moment
+
+# Any constant will do, as long as only appends take it.
+APPEND_LOCK = 0x50_4A_4F_55
+# Where a transaction notes the highest number it appended, until it is committed.
+APPENDED = "sojourn.appended"
+# One INSERT carries at most this many rows: SQLite's default limit on bound values is 32,766.
+ROWS_PER_INSERT = 500
+
+
+class Recorded(NamedTuple):
+    """An event as the ledger numbered it."""
+
+    seq: int
+    heard_real_ms: int
+    event: Moment
+
+
+class Ledger:
+    """One database. Reads and writes are transactions that the caller opens and that end with the block."""
+
+    def __init__(self, database: sa.Engine, kinds: Any) -> None:
+        """kinds  the union of Moment types that may be read back"""
+        self.database = database
+        self.sqlite = database.dialect.name == "sqlite"
+        self.insert: Any = sqlite.insert if self.sqlite else postgresql.insert
+        # Built once: building it costs more than running it.
+        self._append = (
+            self.insert(tables.event).on_conflict_do_nothing(index_elements=["id"]).returning(tables.event.c.seq)
+        )
+        self._decode = msgspec.json.Decoder(kinds).decode
+        self._writer = threading.RLock()
+        self._changed = threading.Condition()
+        self._last_seq = 0  # of what this process appended
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction, committed when the block ends well. SQLite has one writer at a time: they queue here,
+        which is fairer and cheaper than its busy handler."""
+        with ExitStack() as stack:
+            if self.sqlite:
+                stack.enter_context(self._writer)
+            tx = stack.enter_context(self.database.connect().execution_options(writes=True))
+            tx.info[APPENDED] = 0
+            with tx.begin():
+                yield tx
+            appended: int = tx.info[APPENDED]
+        with self._changed:
+            self._last_seq = max(self._last_seq, appended)
+            self._changed.notify_all()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One consistent view."""
+        with self.database.connect() as tx, tx.begin():
+            yield tx
+
+    def take_turn(self, tx: sa.Connection) -> None:
+        """Be the only appender from here to the commit.
+
+        PostgreSQL draws numbers before commit: two appenders could commit out of order, and a follower would pass
+        over the later one for ever. A transaction that locks several rows and then appends takes its turn first, so
+        that no two of them wait for each other. SQLite has one writer anyway.
+        """
+        if not self.sqlite:
+            tx.execute(sa.select(sa.func.pg_advisory_xact_lock(APPEND_LOCK)))
+
+    def append(self, tx: sa.Connection, events: Sequence[Moment], *, heard_real_ms: int) -> int:
+        """Number the events that are not there yet; how many were new. A repeated id is a repeated cause."""
+        if not events:
+            return 0
+        self.take_turn(tx)
+        new = 0
+        for start in range(0, len(events), ROWS_PER_INSERT):
+            rows = [
+                {
+                    "id": event.id,
+                    "kind": event.__struct_config__.tag,
+                    "at_ms": event.at_ms,
+                    "heard_real_ms": heard_real_ms,
+                    "member": event.member,
+                    "visit": event.visit,
+                    "body": msgspec.json.encode(event),
+                }
+                for event in events[start : start + ROWS_PER_INSERT]
+            ]
+            numbers = tx.execute(self._append, rows).scalars().all()
+            tx.info[APPENDED] = max(numbers, default=tx.info[APPENDED])
+            new += len(numbers)
+        return new
+
+    def since(self, tx: sa.Connection, seq: int, limit: int) -> list[Recorded]:
+        """The events numbered above *seq*, oldest first."""
+        return self._recorded(tx, tables.event.c.seq > seq, limit=limit)
+
+    def of_kind(self, tx: sa.Connection, kind: str, seq: int, limit: int) -> list[Recorded]:
+        """The events of one kind numbered above *seq*, oldest first."""
+        return self._recorded(tx, tables.event.c.kind == kind, tables.event.c.seq > seq, limit=limit)
+
+    def of_member(self, tx: sa.Connection, member: int, *, since_ms: int = 0) -> list[Recorded]:
+        """One member's events in the order they were numbered."""
+        return self._recorded(tx, tables.event.c.member == member, tables.event.c.at_ms >= since_ms)
+
+    def _recorded(self, tx: sa.Connection, *wanted: sa.ColumnElement[bool], limit: int | None = None) -> list[Recorded]:
+        event = tables.event.c
+        found = sa.select(event.seq, event.heard_real_ms, event.body).where(*wanted).order_by(event.seq).limit(limit)
+        return [Recorded(seq, heard, self._decode(body)) for seq, heard, body in tx.execute(found)]
+
+    def cursor(self, tx: sa.Connection, name: str) -> int:
+        """How far the follower *name* has come; 0 before its first step."""
+        return tx.execute(sa.select(tables.cursor.c.seq).where(tables.cursor.c.name == name)).scalar() or 0
+
+    def move_cursor(self, tx: sa.Connection, name: str, seq: int) -> None:
+        row = self.insert(tables.cursor).values(name=name, seq=seq)
+        tx.execute(row.on_conflict_do_update(index_elements=["name"], set_={"seq": row.excluded.seq}))
+
+    def keep(self, tx: sa.Connection, name: str, blob: bytes, at_ms: int) -> None:
+        """Replace the snapshot *name*."""
+        row = self.insert(tables.snapshot).values(name=name, blob=blob, at_ms=at_ms)
+        tx.execute(
+            row.on_conflict_do_update(
+                index_elements=["name"], set_={"blob": row.excluded.blob, "at_ms": row.excluded.at_ms}
+            )
+        )
+
+    def kept(self, tx: sa.Connection, name: str) -> bytes | None:
+        """The snapshot *name*, if one was ever kept."""
+        blob: bytes | None = tx.execute(
+            sa.select(tables.snapshot.c.blob).where(tables.snapshot.c.name == name)
+        ).scalar()
+        return blob
+
+    def last_seq(self, tx: sa.Connection) -> int:
+        return tx.execute(sa.select(sa.func.max(tables.event.c.seq))).scalar() or 0
+
+    def last_at_ms(self, tx: sa.Connection) -> int:
+        """The latest instant any event speaks of; 0 in an empty ledger."""
+        return tx.execute(sa.select(sa.func.max(tables.event.c.at_ms))).scalar() or 0
+
+    def wait_beyond(self, seq: int, timeout_s: float) -> bool:
+        """Whether there is an event numbered above *seq*, waiting for one at most *timeout_s*.
+
+        Writes of this process wake the waiter; those of another are found when the time is up.
+        """
+        with self._changed:
+            if self._changed.wait_for(lambda: self._last_seq > seq, timeout_s):
+                return True
+        with self.read() as tx:
+            return self.last_seq(tx) > seq
+
+    def close(self) -> None:
+        self.database.dispose()
+
+
+def open_database(url: str) -> sa.Engine:
+    """The SQLAlchemy engine of a ledger URL: sqlite:////path/to/file or postgresql://user@host/name."""
+    if url.startswith("postgresql://"):
+        return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=8, max_overflow=24)
+    database = sa.create_engine(url, connect_args={"timeout": 30})
+
+    @sa.event.listens_for(database, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(database, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A writer that begins by reading could meet a newer database when it comes to write; IMMEDIATE cannot.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return database
+
+
+def open_ledger(url: str, kinds: Any) -> Ledger:
+    """The ledger at *url* with its schema up to date; made if it is not there."""
+    database = open_database(url)
+    schema.upgrade(database)
+    return Ledger(database, kinds)

@@ -1,0 +1,317 @@
+"""Presence: readings in; visits, stays and whereabouts out. The same readings give the same events, always.
+
+Works on closed seconds of event time, in columns until something changes. It knows no clock, no chance and no I/O,
+so it may be fed live, from a log or from a recording, and be taken up from a snapshot at any point.
+
+In each second the readings come first, then the timers that fall due in it. An event's time is when its cause was
+(the last evidence, the due instant), not when the second was closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import snapshot
+from engine.events import (
+    PresenceEvent,
+    VisitEnded,
+    VisitResumed,
+    VisitSilent,
+    VisitStarted,
+    ZoneDwelt,
+    ZoneEntered,
+    ZoneLeft,
+    id_of,
+)
+from engine.plan import NOWHERE, Plan
+from engine.position import RADIUS_90, UNPLACED, Locator, Sightings, track_type, unplaced
+from engine.readings import TICK_MS, Alignment, Readings, joined, readings
+from engine.stays import NEVER_MS, STAY, Changes, advance_all, end_all, outside
+from engine.tuning import Tuning
+from engine.visits import VISIT, Stage, due_ms, patience
+from engine.zones import Chances, ZoneMap
+
+HEARD_ELSEWHERE, SILENT, CONSENT_WITHDRAWN = "heard-elsewhere", "silent", "consent-withdrawn"
+
+Rows = npt.NDArray[np.intp]
+
+
+class Whereabouts(NamedTuple):
+    """Columns of the members in the mall now, by rising member.
+
+    level  row of plan.levels             x_m, y_m  local metres     zone      row of plan.zones, NOWHERE for none
+    last_ms  newest evidence of them      since_ms  in the zone since; where there is none, in the mall since
+    """
+
+    member: npt.NDArray[np.int64]
+    level: npt.NDArray[np.int16]
+    x_m: npt.NDArray[np.float32]
+    y_m: npt.NDArray[np.float32]
+    zone: npt.NDArray[np.int16]
+    last_ms: npt.NDArray[np.int64]
+    since_ms: npt.NDArray[np.int64]
+
+
+class Presence:
+    """One mall's members. Its result depends on the order of readings and instants given, never on how they are cut."""
+
+    def __init__(self, plan: Plan, tuning: Tuning) -> None:
+        self._plan, self._tuning = plan, tuning
+        self._locator, self._zones = Locator(plan, tuning), ZoneMap(plan)
+        self._patience_ms = patience(tuning)
+        self._row_type = np.dtype([
+            ("member", np.int64), ("visit", VISIT), ("stay", STAY), ("track", track_type(len(plan.levels))),
+        ])  # fmt: skip
+        self._alignment = Alignment(tuning.lateness_ms)
+        self._recent = readings()  # of closed seconds, as far back as they place anyone
+        self._table = np.zeros(0, self._row_type)  # by rising member
+        self._no_timer_before_ms = 0
+        self._sightings: list[Sightings] = []
+
+    @property
+    def reached_ms(self) -> int:
+        """Every second before this is closed."""
+        return self._alignment.closed_ms
+
+    @property
+    def late(self) -> int:
+        """Readings that came too late to count."""
+        return self._alignment.late
+
+    def absorb(self, heard: Readings) -> list[PresenceEvent]:
+        """Take readings in the order they came. Returns what became certain by them."""
+        self._alignment.add(heard)
+        return self._close()
+
+    def expire(self, now_ms: int) -> list[PresenceEvent]:
+        """Event time has reached now_ms (sensors live, nobody heard): what that makes certain, such as silence."""
+        self._alignment.reach(now_ms)
+        return self._close()
+
+    def forget(self, member: int, at_ms: int) -> list[PresenceEvent]:
+        """The member withdrew consent at at_ms: their visit ends, and nothing of them is kept."""
+        self._alignment.forget(member)
+        self._recent = self._recent.at(self._recent.device != member)
+        rows, known = self._find(np.array([member], np.int64))
+        if not known[0]:
+            return []
+        events = list(self._end(int(rows[0]), CONSENT_WITHDRAWN, at_ms))
+        self._drop(rows)
+        return events
+
+    def where(self) -> Whereabouts:
+        """Who is in the mall as of reached_ms: visits not silent; a zone only as long as it is still believed."""
+        table = self._table
+        table = table[(table["visit"]["stage"] == Stage.OPEN) & (table["track"]["level"] != UNPLACED)]
+        stay, track, visit = table["stay"], table["track"], table["visit"]
+        believed = self.reached_ms - stay["window_ms"] < self._tuning.hold_ms
+        zone = np.where(believed, stay["zone"], np.int16(NOWHERE))
+        return Whereabouts(
+            member=table["member"].copy(),
+            level=track["level"].copy(),
+            x_m=track["x_m"].astype(np.float32),
+            y_m=track["y_m"].astype(np.float32),
+            zone=zone,
+            last_ms=visit["last_ms"].copy(),
+            since_ms=np.where(zone == NOWHERE, visit["first_ms"], stay["since_ms"]),
+        )
+
+    def sightings(self) -> Sightings:
+        """Every sighting of the seconds that the last absorb or expire closed."""
+        return Sightings(*map(np.concatenate, zip(*(self._sightings or [NO_SIGHTINGS]), strict=True)))
+
+    def snapshot(self) -> bytes:
+        """All there is to know, to go on from with `restore`. Equal states give equal bytes."""
+        waiting = self._alignment
+        kept = snapshot.Kept(waiting.newest_ms, waiting.late, waiting.pending(), self._recent, self._table)
+        return snapshot.pack(kept, self._plan)
+
+    def restore(self, blob: bytes) -> None:
+        """Go on from a snapshot, also one of an earlier version of the plan. Raises snapshot.Unusable."""
+        kept = snapshot.unpack(blob, self._plan, self._row_type)
+        self._alignment.resume(kept.pending, kept.newest_ms, kept.late)
+        self._recent, self._table = kept.recent, kept.table
+        self._no_timer_before_ms, self._sightings = 0, []
+
+    # -- one second at a time ---------------------------------------------------------------------
+
+    def _close(self) -> list[PresenceEvent]:
+        events: list[PresenceEvent] = []
+        self._sightings = []
+        for tick_ms, heard in self._alignment.closed():
+            events += self._expire_before(tick_ms)
+            events += self._hear(tick_ms, heard)
+        events += self._expire_before(self.reached_ms)
+        return events
+
+    def _hear(self, tick_ms: int, heard: Readings) -> Iterator[PresenceEvent]:
+        """One closed second in which someone was heard."""
+        member, first, of = np.unique(heard.device, return_index=True, return_inverse=True)
+        at_ms = np.zeros(len(member), np.int64)
+        np.maximum.at(at_ms, of, heard.t_ms)
+        rows = self._admitted(member, heard.t_ms[first])
+        visit, table = self._table["visit"], self._table
+
+        back = visit["stage"][rows] >= Stage.SILENT
+        for row, resumed_ms in zip(rows[back].tolist(), heard.t_ms[first[back]].tolist(), strict=True):
+            yield VisitResumed(*self._about(row, resumed_ms, "visit.resumed", resumed_ms))
+        visit["stage"][rows[back]] = Stage.OPEN
+        visit["last_ms"][rows] = at_ms
+
+        self._recall(tick_ms, heard)
+        track = table["track"][rows]
+        recent, of_recent = self._recent_of(member)
+        self._locator.locate(track, at_ms, recent, of_recent)
+        table["track"][rows] = track
+        chances = self._zones.chances(
+            track["level"], track["x_m"], track["y_m"], track["sigma_m"], table["stay"]["zone"][rows]
+        )
+        self._sightings.append(_sightings(member, track, chances))
+
+        window = at_ms - table["stay"]["window_ms"][rows] >= self._tuning.window_ms
+        yield from self._vote(rows[window], at_ms[window], Chances(*(column[window] for column in chances)))
+        soonest = due_ms(visit[rows], self._patience_ms)
+        self._no_timer_before_ms = min(self._no_timer_before_ms, int(soonest.min()))
+
+    def _vote(self, rows: Rows, at_ms: npt.NDArray[np.int64], chances: Chances) -> Iterator[PresenceEvent]:
+        """One window each for *rows*: visits may start, stays begin, pass a mark and end."""
+        visit, stays = self._table["visit"], self._table["stay"][rows]
+        starts = (visit["stage"][rows] == Stage.NEWCOMER) & (stays["window_ms"] != NEVER_MS)
+        visit["stage"][rows[starts]] = Stage.OPEN
+        changes = advance_all(stays, at_ms, chances.zone, chances.p, chances.p_here, self._tuning)
+        self._table["stay"][rows] = stays
+        for at in np.flatnonzero(starts | changes.any).tolist():
+            row = int(rows[at])
+            if starts[at]:
+                yield VisitStarted(*self._about(row, int(visit["first_ms"][row]), "visit.started"))
+            yield from self._told(row, at, int(at_ms[at]), float(chances.p[at]), changes)
+
+    def _told(self, row: int, at: int, at_ms: int, p: float, changes: Changes) -> Iterator[PresenceEvent]:
+        """The events of one changed stay, leaving before entering."""
+        if changes.left[at]:
+            yield self._left(row, changes.gone[at], HEARD_ELSEWHERE, at_ms)
+        stay = self._table["stay"][row]
+        zone, since_ms = self._plan.zones[int(stay["zone"])].key, int(stay["since_ms"])
+        if changes.entered[at]:
+            about = self._about(row, since_ms, "zone.entered", zone, at_ms)
+            yield ZoneEntered(*about, zone=zone, confidence=round(p, 3), confirmed_ms=at_ms)
+        for mark in range(int(changes.marks_from[at]), int(changes.marks_to[at])):
+            dwell_ms = self._tuning.dwell_marks_ms[mark]
+            about = self._about(row, at_ms, "zone.dwelt", zone, since_ms, dwell_ms)
+            yield ZoneDwelt(*about, zone=zone, dwell_ms=dwell_ms)
+
+    def _expire_before(self, until_ms: int) -> Iterator[PresenceEvent]:
+        """Fire the timers due before *until_ms*, second by second; seconds in which none is due cost nothing."""
+        while self._no_timer_before_ms < until_ms and len(self._table):
+            due = due_ms(self._table["visit"], self._patience_ms)
+            self._no_timer_before_ms = int(due.min())
+            if self._no_timer_before_ms >= until_ms:
+                return
+            rows = np.flatnonzero(due < (self._no_timer_before_ms // TICK_MS + 1) * TICK_MS)
+            over = []
+            for row in rows.tolist():
+                yield from self._grow_silent(row, int(due[row]))
+                if self._table["visit"]["stage"][row] in (Stage.NEWCOMER, Stage.INACTIVE):
+                    over.append(row)
+            stage = self._table["visit"]["stage"][rows]
+            end_all(self._table["stay"], rows[stage == Stage.SILENT])
+            self._table["visit"]["stage"][rows] = stage + 1
+            self._drop(np.array(over, np.intp))
+
+    def _grow_silent(self, row: int, due: int) -> Iterator[PresenceEvent]:
+        """What is to be told when the silence has lasted long enough for the next stage."""
+        visit, stay = self._table["visit"][row], self._table["stay"][row]
+        last_ms = int(visit["last_ms"])
+        match Stage(int(visit["stage"])):
+            case Stage.OPEN:
+                yield VisitSilent(*self._about(row, due, "visit.silent", last_ms), last_ms=last_ms)
+            case Stage.SILENT if stay["zone"] != NOWHERE:
+                yield self._left(row, stay, SILENT, due)
+            case Stage.INACTIVE:
+                yield from self._end(row, SILENT, last_ms)
+
+    def _end(self, row: int, cause: str, at_ms: int) -> Iterator[PresenceEvent]:
+        """The visit of *row* is over: dated to the last evidence, but not after *at_ms*."""
+        visit, stay = self._table["visit"][row], self._table["stay"][row]
+        if visit["stage"] == Stage.NEWCOMER:
+            return
+        if stay["zone"] != NOWHERE:
+            yield self._left(row, stay, cause, at_ms)
+        first_ms = int(visit["first_ms"])
+        end_ms = max(min(int(visit["last_ms"]), at_ms), first_ms)
+        yield VisitEnded(*self._about(row, end_ms, "visit.ended"), dwell_ms=end_ms - first_ms, cause=cause)
+
+    def _left(self, row: int, stay: np.void, cause: str, at_ms: int) -> ZoneLeft:
+        """Dated to the last evidence in the zone, but not after *at_ms*."""
+        zone, since_ms = self._plan.zones[int(stay["zone"])].key, int(stay["since_ms"])
+        here_ms = max(min(int(stay["here_ms"]), at_ms), since_ms)
+        about = self._about(row, here_ms, "zone.left", zone, since_ms, here_ms)
+        return ZoneLeft(*about, zone=zone, dwell_ms=here_ms - since_ms, cause=cause)
+
+    def _about(self, row: int, at_ms: int, *cause: object) -> tuple[str, int, int, str]:
+        """What every event begins with: id, instant, member, visit."""
+        member, first_ms = int(self._table["member"][row]), int(self._table["visit"]["first_ms"][row])
+        visit = id_of("visit", self._plan.site, member, first_ms)
+        return id_of(visit, *cause), at_ms, member, visit
+
+    # -- the table --------------------------------------------------------------------------------
+
+    def _find(self, member: npt.NDArray[np.int64]) -> tuple[Rows, npt.NDArray[np.bool_]]:
+        """The row of each member, and whether they have one; where not, the row is the one they would go before."""
+        known = self._table["member"]
+        rows = np.searchsorted(known, member)
+        if not len(known):
+            return rows, np.zeros(len(member), np.bool_)
+        return rows, known[np.minimum(rows, len(known) - 1)] == member
+
+    def _admitted(self, member: npt.NDArray[np.int64], first_ms: npt.NDArray[np.int64]) -> Rows:
+        """The row of each member (rising), with a new one for those who had none."""
+        rows, known = self._find(member)
+        if known.all():
+            return rows
+        new = np.zeros(int(np.count_nonzero(~known)), self._row_type)
+        new["member"], new["stay"] = member[~known], outside(len(new))
+        new["track"] = unplaced(len(new), len(self._plan.levels))
+        new["visit"]["first_ms"] = new["visit"]["last_ms"] = first_ms[~known]
+        self._table = np.insert(self._table, rows[~known], new)
+        return self._find(member)[0]
+
+    def _drop(self, rows: Rows) -> None:
+        if len(rows):
+            self._table = np.delete(self._table, rows)
+
+    # -- what was heard lately --------------------------------------------------------------------
+
+    def _recall(self, tick_ms: int, heard: Readings) -> None:
+        """Add a second to what was heard lately, and let go of what no longer places anyone."""
+        oldest_ms = tick_ms + TICK_MS - self._tuning.memory_ms
+        kept = self._recent.at(slice(int(np.searchsorted(self._recent.t_ms, oldest_ms)), None))
+        self._recent = joined([kept, heard])
+
+    def _recent_of(self, member: npt.NDArray[np.int64]) -> tuple[Readings, Rows]:
+        """What was heard lately of *member* (rising), and which of them each reading is about."""
+        of = np.minimum(np.searchsorted(member, self._recent.device), len(member) - 1)
+        theirs = member[of] == self._recent.device
+        return self._recent.at(theirs), of[theirs]
+
+
+NO_SIGHTINGS = Sightings(
+    *(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int16, *([np.float32] * 3), np.int16, np.float32))
+)
+
+
+def _sightings(member: npt.NDArray[np.int64], track: npt.NDArray[np.void], chances: Chances) -> Sightings:
+    return Sightings(
+        t_ms=track["at_ms"].copy(),
+        member=member,
+        level=track["level"].copy(),
+        x_m=track["x_m"].astype(np.float32),
+        y_m=track["y_m"].astype(np.float32),
+        radius_m=(RADIUS_90 * track["sigma_m"]).astype(np.float32),
+        zone=chances.zone,
+        p=chances.p.astype(np.float32),
+    )

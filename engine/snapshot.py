@@ -1,0 +1,130 @@
+"""Presence as bytes, and back: also onto a plan in which zones, levels or sensors came, went or moved in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from engine.plan import NOWHERE, Plan
+from engine.position import UNPLACED
+from engine.readings import Readings, from_columns
+from engine.stays import end_all
+
+VERSION = 1
+
+Table = npt.NDArray[np.void]
+Ints = npt.NDArray[np.int64]
+
+
+class Unusable(ValueError):
+    """These bytes are no snapshot of presence, or one of another version of it."""
+
+
+class Kept(NamedTuple):
+    """All that presence knows. Rows of *table* are presence's own."""
+
+    newest_ms: int
+    late: int
+    pending: Readings
+    recent: Readings
+    table: Table
+
+
+class _Written(msgspec.Struct, forbid_unknown_fields=True):
+    version: int
+    levels: list[str]
+    zones: list[str]
+    sensors: list[str]
+    newest_ms: int
+    late: int
+    pending: list[bytes]
+    recent: list[bytes]
+    fields: str  # of the table: a snapshot of other columns must not be misread
+    table: bytes
+
+
+def pack(kept: Kept, plan: Plan) -> bytes:
+    return msgspec.msgpack.encode(
+        _Written(
+            version=VERSION,
+            levels=list(plan.level_index),
+            zones=list(plan.zone_index),
+            sensors=list(plan.sensor_index),
+            newest_ms=kept.newest_ms,
+            late=kept.late,
+            pending=kept.pending.columns(),
+            recent=kept.recent.columns(),
+            fields=_fields(kept.table.dtype),
+            table=kept.table.tobytes(),
+        )
+    )
+
+
+def unpack(blob: bytes, plan: Plan, row_type: np.dtype[np.void]) -> Kept:
+    """The inverse of pack, with every level, zone and sensor found again by its key. Raises Unusable.
+
+    row_type  of presence's table on *plan*. What the plan no longer has is let go of: stays in such zones end
+    untold, members on such levels are unplaced until heard again.
+    """
+    try:
+        written = msgspec.msgpack.decode(blob, type=_Written)
+        if written.version != VERSION:
+            raise Unusable(f"a snapshot of version {written.version}, not {VERSION}")
+        old_type = _with_levels(row_type, len(written.levels))
+        if written.fields != _fields(old_type):
+            raise Unusable("a snapshot with other columns")
+        table = np.frombuffer(written.table, old_type).copy()
+        pending, recent = from_columns(written.pending), from_columns(written.recent)
+    except (msgspec.DecodeError, ValueError) as problem:
+        raise problem if isinstance(problem, Unusable) else Unusable(f"not a snapshot: {problem}") from problem
+    sensor = _found_again(written.sensors, plan.sensor_index)
+    table = _carried_over(table, written, plan, row_type)
+    return Kept(written.newest_ms, written.late, _heard_by(pending, sensor), _heard_by(recent, sensor), table)
+
+
+def _fields(row_type: np.dtype[np.void]) -> str:
+    return str(row_type.descr)
+
+
+def _with_levels(row_type: np.dtype[np.void], levels: int) -> np.dtype[np.void]:
+    """The same row on a plan with that many levels."""
+    parts = {name: row_type[name] for name in row_type.names or ()}
+    track = parts["track"]
+    parts["track"] = np.dtype(
+        [(name, np.float64, (levels,)) if name == "shares" else (name, track[name]) for name in track.names or ()]
+    )
+    return np.dtype(list(parts.items()))
+
+
+def _found_again(keys: Sequence[str], index: dict[str, int]) -> Ints:
+    """Old row -> new row, -1 for what is gone; one more entry at the end, so that -1 stays -1."""
+    return np.array([*(index.get(key, -1) for key in keys), -1], np.int64)
+
+
+def _heard_by(heard: Readings, sensor: Ints) -> Readings:
+    moved = heard._replace(sensor=sensor[heard.sensor].astype(np.int32))
+    return moved.at(moved.sensor >= 0)
+
+
+def _carried_over(old: Table, written: _Written, plan: Plan, row_type: np.dtype[np.void]) -> Table:
+    table = np.zeros(len(old), row_type)
+    for name in ("member", "visit", "stay"):
+        table[name] = old[name]
+    zone = _found_again(written.zones, plan.zone_index)
+    stay = table["stay"]
+    for name in ("zone", "votes", "left_zone"):
+        stay[name] = zone[stay[name]]
+    end_all(stay, np.flatnonzero((stay["zone"] == NOWHERE) & (old["stay"]["zone"] != NOWHERE)))
+
+    level = _found_again(written.levels, plan.level_index)
+    for name in ("at_ms", "x_m", "y_m", "sigma_m"):
+        table["track"][name] = old["track"][name]
+    table["track"]["level"] = level[old["track"]["level"]]
+    for before, now in enumerate(level[:-1].tolist()):
+        if now != UNPLACED:
+            table["track"]["shares"][:, now] = old["track"]["shares"][:, before]
+    return table

@@ -1,0 +1,60 @@
+"""What every program needs before it starts, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine import zones_file
+from engine.plan import Plan
+from engine.settings import Settings
+from rules.book import Book
+from rules.reading import read_book
+
+
+class CannotStart(Exception):
+    """Something that whoever started us can put right; the message is one line that says how."""
+
+
+def read_plan(path: Path) -> Plan:
+    try:
+        return zones_file.read(path)
+    except FileNotFoundError:
+        raise CannotStart(f"no map at {path}: start in the project's folder, or set SOJOURN_ZONES_PATH") from None
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """The socket to answer on. Raises CannotStart where it is taken or not ours."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind((host, port))
+        except OSError as problem:
+            raise CannotStart(
+                f"cannot serve on {host} port {port} ({problem.strerror}): stop what uses it, or choose another --port"
+            ) from None
+        yield taken
+
+
+def data_folder(settings: Settings) -> Path:
+    folder = settings.data_folder
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as problem:
+        raise CannotStart(
+            f"cannot write to the data folder {folder} ({problem.strerror}): make it writable, or name another one"
+        ) from None
+    return folder
+
+
+def read_the_book(settings: Settings, plan: Plan) -> Book:
+    try:
+        return read_book(settings.book_path, plan)
+    except FileNotFoundError:
+        raise CannotStart(f"no rule book at {settings.book_path}: set SOJOURN_BOOK_PATH") from None

@@ -1,0 +1,38 @@
+"""How the engine is doing, for operators: what it heard, refused and how far behind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from engine.access import Access
+
+
+class SensorFault(BaseModel):
+    sensor: str
+    reason: str
+    count: int
+
+
+class Status(BaseModel):
+    clock_ms: int
+    reached_ms: int = Field(description="Event time, as far as sensors have told")
+    lag_ms_max: int = Field(description="Longest delay, in real ms, from an observation to its round of ingest")
+    connected: bool = Field(description="Whether the broker is there")
+    sensors_silent: list[str]
+    observations: int = Field(description="Rows taken in since the process started")
+    late_observations: int = Field(description="Rows that came after their second was closed")
+    missing_batches: int = Field(description="Batches that sensors numbered and that never came")
+    refused: list[SensorFault] = Field(description="Payloads refused; `repeat` among the reasons is no fault")
+
+
+def routes(access: Access, status: Callable[[], Status]) -> APIRouter:
+    router = APIRouter(tags=["health"], dependencies=[Depends(access.operator)])
+
+    @router.get("/v1/status", summary="What was heard, refused, and how far behind the engine is")
+    def read_status() -> Status:
+        return status()
+
+    return router

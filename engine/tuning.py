@@ -1,0 +1,101 @@
+"""How presence judges evidence: every constant with its unit, its bounds and the reason for its value.
+
+All instants are event time, so a faster clock needs no other values. The numbers hang together; where one must
+exceed another, Tuning checks it.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SECOND_MS = 1_000
+MINUTE_MS = 60_000
+# One window more than are needed to agree: a single stray sighting must neither make nor prevent a stay.
+WINDOWS = 4
+AGREEING = 3
+
+
+class Tuning(BaseModel):
+    """What separates a sighting from a stay, and silence from departure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lateness_ms: int = Field(
+        default=2_000, ge=0, le=600_000,
+        description="How long a second of event time stays open for stragglers: a batch gathers 1 s and travels well "
+        "under 1 s. Every event is later by this much; whatever comes later still counts for nothing.",
+    )  # fmt: skip
+    memory_ms: int = Field(
+        default=10_000, ge=1_000, le=60_000,
+        description="Readings older than this do not place anyone: a walker is 12 m further on by then, while a phone "
+        "in use is heard about every 5 s, so that two bursts of it are averaged.",
+    )  # fmt: skip
+    level_hold: float = Field(
+        default=2.0, ge=1, le=10,
+        description="How many times the power of the present level another must show: by an atrium both are loud.",
+    )  # fmt: skip
+    smoothing_ms: int = Field(
+        default=5_000, ge=0, le=60_000,
+        description="Time constant of the average over sightings. Longer is calmer and lags a walker more.",
+    )  # fmt: skip
+    window_ms: int = Field(
+        default=4_000, ge=0, le=60_000,
+        description="Least time between two windows, the votes about a member's zone: a phone in use is heard about "
+        "every 5 s, and votes closer together would repeat the same noise.",
+    )  # fmt: skip
+    enter_p: float = Field(
+        default=0.6, gt=0.5, le=1,
+        description="Probability a zone needs for a vote. Above one half, so that no two zones can win a window.",
+    )  # fmt: skip
+    leave_p: float = Field(
+        default=0.15, ge=0, lt=0.5,
+        description="Below this the member is elsewhere. Far below enter_p: between the two, nothing changes.",
+    )  # fmt: skip
+    leave_ms: int = Field(
+        default=30_000, ge=0, le=600_000,
+        description="How long elsewhere ends a stay: six windows; fewer lets one bad stretch of signal end it.",
+    )  # fmt: skip
+    merge_ms: int = Field(
+        default=60_000, ge=0, le=600_000,
+        description="Back in the same zone within this: the same stay, for nobody shops anew in under a minute.",
+    )  # fmt: skip
+    hold_ms: int = Field(
+        default=180_000, ge=10_000, le=3_600_000,
+        description="Silence for which the last zone is still believed: phones with their screen off sleep 1-5 min.",
+    )  # fmt: skip
+    silent_ms: int = Field(
+        default=300_000, ge=10_000, le=3_600_000,
+        description="Silence after which a visit counts as silent and the member is not shown as present: the "
+        "longest sleep of an associated phone.",
+    )  # fmt: skip
+    inactive_ms: int = Field(
+        default=600_000, ge=10_000, le=7_200_000,
+        description="Silence that ends the stay in a zone: twice the longest sleep, so it is no longer the phone.",
+    )  # fmt: skip
+    close_ms: int = Field(
+        default=900_000, ge=10_000, le=14_400_000,
+        description="Silence that ends the visit, dated back to the last evidence. Shorter would split visits in two.",
+    )  # fmt: skip
+    newcomer_ms: int = Field(
+        default=60_000, ge=1_000, le=600_000,
+        description="A visit starts with a second window within this of the last evidence: someone who passes in the "
+        "street and is heard once has not visited.",
+    )  # fmt: skip
+    dwell_marks_ms: tuple[int, ...] = Field(
+        default=tuple(minutes * MINUTE_MS for minutes in (1, 2, 5, 10, 20, 30, 45, 60, 90, 120)),
+        max_length=32,
+        description="Lengths of stay worth telling. They rise in steps a rule can use; rules may name only these.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Tuning:
+        if not self.hold_ms <= self.silent_ms <= self.inactive_ms < self.close_ms:
+            raise ValueError("hold_ms <= silent_ms <= inactive_ms < close_ms must hold: silence deepens step by step")
+        if self.newcomer_ms > self.close_ms:
+            raise ValueError("newcomer_ms must not exceed close_ms")
+        if self.merge_ms >= self.inactive_ms:
+            raise ValueError("merge_ms must be below inactive_ms: a stay ended by silence is over")
+        marks = self.dwell_marks_ms
+        if any(mark <= 0 for mark in marks) or list(marks) != sorted(set(marks)):
+            raise ValueError("dwell_marks_ms must be positive and rise")
+        return self
