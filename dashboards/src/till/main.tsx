@@ -1,0 +1,44 @@
+/** Where shop staff redeem coupons: one field, one green or red answer. */
+import '../base.css';
+import './till.css';
+import { render } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { arrive } from '../session';
+import { Bar, Gate } from '../shell';
+import { Ask } from './ask';
+import { settle, state, takeCodeFromAddress } from './store';
+import { Today } from './today';
+import { No, Yes } from './verdict';
+import { words } from './words';
+
+function Till({ shop }: { shop: string }) {
+  useEffect(() => {
+    void settle();
+  }, []);
+  const { screen, settlement } = state.value;
+  return (
+    <>
+      <Bar title={words.value.title} />
+      <main class="till">
+        <p class="shop">{words.value.shop(shop)}</p>
+        {screen.name === 'yes' && <Yes key={screen.redemption.redemption} screen={screen} />}
+        {screen.name === 'no' && <No key={screen.attempt.key} screen={screen} />}
+        {(screen.name === 'ask' || screen.name === 'sending') && <Ask />}
+        {settlement && <Today settlement={settlement} />}
+      </main>
+    </>
+  );
+}
+
+function Page() {
+  return (
+    <Gate role="shop" title={words.value.title}>
+      {(session) => <Till shop={session.subject} />}
+    </Gate>
+  );
+}
+
+takeCodeFromAddress();
+addEventListener('hashchange', takeCodeFromAddress);
+render(<Page />, document.getElementById('page')!);
+void arrive('shop');

@@ -1,0 +1,83 @@
+/** What the wallet says. */
+import { bilingual } from '../language';
+
+const PURPOSES_EN: Record<string, { name: string; what: string }> = {
+  presence: {
+    name: 'My visits',
+    what: 'Sensors may recognise my phone on the mall’s Wi-Fi and tell which zone I am in. Off: within a minute no sensor knows it any more.',
+  },
+  personal_offers: { name: 'Offers for me', what: 'Where I am and what I redeemed may decide which coupon I get next.' },
+  inbox: { name: 'Coupons in this wallet', what: 'New coupons may appear on this page.' },
+  web_push: { name: 'Notifications', what: 'New coupons may be announced on this phone while the page is closed.' },
+};
+const PURPOSES_ZH: typeof PURPOSES_EN = {
+  presence: { name: '我的到访', what: '传感器可以通过商场 Wi-Fi 认出我的手机，并知道我在哪个区域。关闭后一分钟内，传感器不再认得它。' },
+  personal_offers: { name: '个性化优惠', what: '可以依据我的位置和核销记录决定下一张优惠券。' },
+  inbox: { name: '卡包内接收优惠券', what: '新的优惠券可以出现在本页。' },
+  web_push: { name: '通知', what: '关闭页面时，也可以在此手机上通知我有新的优惠券。' },
+};
+
+export const words = bilingual(
+  {
+    title: 'Wallet',
+    greeting: (hour: number, name: string) =>
+      `${hour < 5 ? 'Good night' : hour < 12 ? 'Good morning' : hour < 18 ? 'Good afternoon' : 'Good evening'}, ${name}`,
+    forYou: (n: number) => (n === 0 ? 'No coupon right now' : n === 1 ? 'One coupon for you' : `${n} coupons for you`),
+    arrived: (title: string) => `New coupon: ${title}`,
+    code: 'Code',
+    qr: (code: string) => `QR code of ${code}`,
+    show: 'Show this at the till',
+    left: (time: string) => `${time} left`,
+    until: (time: string) => `until ${time}`,
+    atShop: (name: string, level: string) => (level ? `${name}, ${level}` : name),
+    why: 'Why did I get this?',
+    terms: 'Terms',
+    none: 'Coupons arrive by themselves while you are here.',
+    noneHint: 'Keep this page, or come back to it: nothing is lost.',
+    noneWithout: 'You have switched off what coupons need. You can switch it on below.',
+    history: 'Before',
+    redeemed: (when: string) => `Redeemed ${when}`,
+    superseded: 'Replaced by a better one',
+    expired: (when: string) => `Expired ${when}`,
+    void: 'Taken back',
+    consents: 'What you allow',
+    consentsHint: 'Change your mind whenever you like; it takes effect at once.',
+    purposes: PURPOSES_EN,
+    since: (when: string) => `Allowed since ${when}`,
+    withdrawn: (when: string) => `Withdrawn ${when}`,
+    never: 'Not allowed',
+    lost: (when: string) => `Not connected. What you see is as of ${when}.`,
+    failed: 'That was not saved. Try again.',
+  },
+  {
+    title: '卡包',
+    greeting: (hour: number, name: string) =>
+      `${name}，${hour < 5 ? '夜深了' : hour < 12 ? '早上好' : hour < 18 ? '下午好' : '晚上好'}`,
+    forYou: (n: number) => (n === 0 ? '暂无优惠券' : `您有 ${n} 张优惠券`),
+    arrived: (title: string) => `新优惠券：${title}`,
+    code: '券码',
+    qr: (code: string) => `${code} 的二维码`,
+    show: '付款时请出示',
+    left: (time: string) => `剩余 ${time}`,
+    until: (time: string) => `${time} 前有效`,
+    atShop: (name: string, level: string) => (level ? `${name}，${level}` : name),
+    why: '为什么发给我？',
+    terms: '使用条件',
+    none: '您在店期间，优惠券会自动送达。',
+    noneHint: '请保留本页，或稍后再来：不会遗漏。',
+    noneWithout: '您已关闭接收优惠券所需的授权，可在下方重新开启。',
+    history: '历史记录',
+    redeemed: (when: string) => `已于 ${when} 核销`,
+    superseded: '已换成更好的优惠',
+    expired: (when: string) => `已于 ${when} 过期`,
+    void: '已收回',
+    consents: '您的授权',
+    consentsHint: '可随时更改，立即生效。',
+    purposes: PURPOSES_ZH,
+    since: (when: string) => `自 ${when} 起允许`,
+    withdrawn: (when: string) => `已于 ${when} 撤回`,
+    never: '未允许',
+    lost: (when: string) => `未连接。当前显示的是 ${when} 的内容。`,
+    failed: '未能保存，请重试。',
+  },
+);
