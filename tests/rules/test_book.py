@@ -1,0 +1,250 @@
+"""A book is read whole or refused whole, and a refusal tells every mistake by its line, column and way out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rules.book import Cap, Join, Mall
+from rules.reading import parse_book
+from rules.source import SourceError
+from rules.times import Hours
+
+MALL = Mall(
+    zones={
+        "cafe-luna": frozenset({"cafe-luna"}),
+        "clinic": frozenset({"clinic"}),
+        "denim-works": frozenset({"denim-works"}),
+        "stride": frozenset({"stride"}),
+        "fashion": frozenset({"denim-works", "stride"}),
+        "health": frozenset({"clinic"}),
+    },
+    no_marketing=frozenset({"clinic"}),
+    shops=frozenset({"cafe-luna", "noodle-hut", "denim-works"}),
+)
+
+GOOD = """\
+schema: 1
+timezone: Asia/Shanghai
+offers:
+  coffee: {title: {en: Coffee, zh-Hans: 咖啡}, shops: [cafe-luna], cost: 60, valid: 40m}
+  lunch: {title: Lunch, shops: [noodle-hut], cost: 120, valid: 60m}
+segments:
+  lives-far: {home_km: ">= 20"}
+limits:
+  quiet: "21:30-08:30"
+  member: [1 per 20m, 7 per visit, 20 per 30d]
+  upgrades: [1 per step]
+  budget: {day: 60000, visit: 2500}
+  holdout: {percent: 10, salt: s}
+journeys:
+  day-out:
+    priority: 50
+    start: {event: visit.started, once: visit}
+    stop: {event: visit.ended}
+    steps:
+      - id: coffee
+        when: [{time: "09:00-11:00"}, {present: 10m}]
+        try: [coffee, lunch]
+        wait: 25m
+      - id: lunch
+        when: [{stayed: {zone: fashion, for: 10m}}]
+        choose:
+          - {when: [{segment: lives-far}], try: [lunch], wait: 10m}
+          - {try: [coffee], wait: 5m}
+"""
+
+BIRTHDAY = """\
+  birthday:
+    priority: 90
+    start: {event: visit.started}
+    finish: {join: day-out, step: lunch}
+    steps: [{id: cake, try: [coffee], wait: 5m}]
+"""
+
+
+def refusal(text: str) -> list[str]:
+    with pytest.raises(SourceError) as refused:
+        parse_book(text, MALL)
+    return str(refused.value).splitlines()
+
+
+def good_but(old: str, new: str) -> str:
+    assert GOOD.count(old) == 1, f"{old!r} must be there once"
+    return GOOD.replace(old, new)
+
+
+# -- what is read ---------------------------------------------------------------------------------
+
+
+def test_a_journey_keeps_its_steps_in_the_order_written():
+    assert [step.key for step in parse_book(GOOD, MALL).journeys["day-out"].steps] == ["coffee", "lunch"]
+
+
+def test_one_wait_serves_every_offer_of_a_step():
+    (arm,) = parse_book(GOOD, MALL).journeys["day-out"].step("coffee").arms
+    assert [(rung.offer.key, rung.wait_ms) for rung in arm.rungs] == [("coffee", 1_500_000), ("lunch", 1_500_000)]
+
+
+def test_each_offer_may_have_a_wait_of_its_own():
+    (arm,) = parse_book(good_but("wait: 25m", "wait: [25m, 90s]"), MALL).journeys["day-out"].step("coffee").arms
+    assert [rung.wait_ms for rung in arm.rungs] == [1_500_000, 90_000]
+
+
+def test_limits_are_read_with_their_paths():
+    limits = parse_book(GOOD, MALL).limits
+    assert (limits.quiet, limits.member[1], limits.budget_visit) == (
+        Hours(1290, 510),
+        Cap(7, "visit", 0, "limits/member/1"),
+        2500,
+    )
+
+
+def test_journeys_come_in_order_of_priority():
+    two_more = """\
+  later: &later {priority: 10, start: {event: visit.started}, steps: [{id: one, try: [lunch], wait: 5m}]}
+  first: {<<: *later, priority: 90}
+"""
+    assert list(parse_book(GOOD + two_more, MALL).journeys) == ["first", "day-out", "later"]
+
+
+def test_a_journey_may_hand_on_to_a_step_of_another():
+    text = GOOD + BIRTHDAY
+    assert parse_book(text, MALL).journeys["birthday"].join == Join("day-out", "lunch")
+
+
+def test_a_kind_of_zone_means_all_zones_of_that_kind():
+    parse_book(good_but("zone: fashion", "zone: [fashion, cafe-luna]"), MALL)
+
+
+def test_a_text_in_one_language_stands_for_all():
+    assert parse_book(GOOD, MALL).offers["lunch"].title == {"en": "Lunch", "zh-Hans": "Lunch"}
+
+
+def test_the_same_text_is_the_same_version():
+    assert parse_book(GOOD, MALL).version == parse_book(GOOD, MALL).version
+
+
+def test_any_other_text_is_another_version():
+    assert parse_book(GOOD, MALL).version != parse_book(GOOD + "# a remark\n", MALL).version
+
+
+def test_hours_need_no_quotes_because_numbers_with_colons_stay_text():
+    parse_book(good_but('time: "09:00-11:00"', "time: 09:00-11:00"), MALL)
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+BROKEN = {
+    # the document
+    "schema: 1": ("schema: 2", "1:1: schema: 2 is outside 1 to 1"),
+    "timezone: Asia/Shanghai": ("timezone: Asia/Shanghei", "2:1: timezone: no time zone 'Asia/Shanghei'"),
+    "segments:": ("segmnets:", "unknown key 'segmnets'; did you mean 'segments'?"),
+    "journeys:\n": ("journeys:\n  day-out: {}\n", "found duplicate key"),
+    # offers
+    "shops: [cafe-luna]": ("shops: [cafe-lunar]", "4:"),
+    "cost: 120": ("cost: free", "offers/lunch/cost: expected a whole number, found 'free'"),
+    "cost: 60": ("cost: -1", "-1 is outside 0 to"),
+    "valid: 40m": ("valid: forty", "'forty' is no length of time; write it like 90s, 20m, 1h30m or 30d"),
+    ", valid: 60m": ("", "5:3: offers/lunch: 'valid' is missing"),
+    "zh-Hans: 咖啡": ("zh: 咖啡", "unknown key 'zh'"),
+    "shops: [noodle-hut]": ("shops: []", "an offer needs at least one shop that redeems it"),
+    "  lunch: {title": ("  lunch time: {title", "'lunch time' is no key"),
+    # segments and limits
+    'home_km: ">= 20"': ("home_km: 20", "expected text, found '20'"),
+    "{home_km": ("{home_miles", "unknown key 'home_miles'; did you mean 'home_km'?"),
+    'quiet: "21:30-08:30"': ('quiet: "21:30"', "'21:30' is no pair of hours"),
+    "7 per visit": ("7 a visit", "'7 a visit' is no limit; write it like '7 per visit' or '20 per 30d'"),
+    "20 per 30d": ("20 per 60d", "'60d' is outside 1m to 30d"),
+    "1 per 20m": ("1 per step", "'1 per step' is no limit"),
+    "{percent: 10": ("{percent: 100", "100 is outside 0 to 50"),
+    # journeys
+    "priority: 50": ("priority: high", "journeys/day-out/priority: expected a whole number"),
+    "{event: visit.started, once: visit}": ("{event: visit.begun}", "unknown event 'visit.begun'"),
+    "stop: {event: visit.ended}": ("stop: {event: zone.left}", "unknown event 'zone.left'"),
+    # steps
+    "id: coffee": ("id: lunch", "there is a step 'lunch' already; give each its own id"),
+    "wait: 25m": ("wait: [25m, 5m, 5m]", "3 waits for 2 offers; give one for all, or one for each"),
+    "try: [coffee, lunch]": ("try: [coffee, lunhc]", "unknown offer 'lunhc'; did you mean 'lunch'?"),
+    "        wait: 25m\n": ("", "'wait' is missing"),
+    "- {try: [coffee], wait: 5m}": (
+        "- {when: [{visited: fashion}], try: [coffee], wait: 5m}",
+        "choose has no default; end it with an arm without when",
+    ),
+    "- {when: [{segment: lives-far}], try": ("- {try", "is never reached; put this arm last"),
+    "        choose:": ("        try: [coffee]\n        choose:", "either try and wait, or choose"),
+    "      - id: lunch\n": ("      - id: lunch\n        optional: true\n", "add skip_after: 30m"),
+    "      - id: coffee\n": ("      - id: coffee\n        exhausted: dinner\n", "no step 'dinner' to go on with"),
+    # conditions
+    "present: 10m": ("presnt: 10m", "unknown condition 'presnt'; did you mean 'present'?"),
+    "{present: 10m}": ("{present: 10m, unseen: 5m}", "a row holds one condition; start a new row with '-' for each"),
+    'time: "09:00-11:00"': ('time: "9-11"', "'9-11' is no pair of hours"),
+    "zone: fashion": ("zone: fasion", "no zone, kind or tag 'fasion' on the plan; did you mean 'fashion'?"),
+    "{zone: fashion, for: 10m}": ("{zone: fashion}", "'for' is missing"),
+    "segment: lives-far": ("segment: lives-near", "unknown segment 'lives-near'; did you mean 'lives-far'?"),
+    "{stayed: {zone: fashion, for: 10m}}": ("{redeemed: dinner}", "unknown offer 'dinner'"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "says"), [(old, *rest) for old, rest in BROKEN.items()], ids=list(BROKEN))
+def test_a_mistake_is_told_with_its_way_out(old, new, says):
+    assert says in "\n".join(refusal(good_but(old, new)))
+
+
+def test_a_mistake_is_told_by_line_column_and_path():
+    assert refusal(good_but("present: 10m", "presnt: 10m")) == [
+        "book.yaml:21:40: journeys/day-out/steps/0/when/1/presnt: unknown condition 'presnt'; did you mean 'present'?"
+    ]
+
+
+def test_all_mistakes_are_told_together_in_order():
+    text = GOOD.replace("cost: 60", "cost: x").replace("present: 10m", "presnt: 10m").replace("day: 60000", "day: x")
+    assert [line.split(":")[1] for line in refusal(text)] == ["4", "12", "21"]
+
+
+@pytest.mark.parametrize("zone", ["clinic", "health"])
+def test_no_rule_may_rest_on_a_zone_without_marketing(zone):
+    assert "no rule may rest on clinic, marked no_marketing on the plan; name other zones" in "\n".join(
+        refusal(good_but("zone: fashion", f"zone: {zone}"))
+    )
+
+
+def test_a_journey_cannot_hand_on_to_a_step_that_is_not_there():
+    text = GOOD + BIRTHDAY.replace("step: lunch", "step: tea")
+    assert "'day-out' has no step 'tea'" in "\n".join(refusal(text))
+
+
+def test_a_chain_only_leads_forward():
+    text = good_but("      - id: lunch\n", "      - id: lunch\n        redeemed: coffee\n")
+    assert "'coffee' is not further down; a chain only leads forward" in "\n".join(refusal(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "book.yaml:1:1: expected a mapping, found nothing"),
+        ("- 1", "expected a mapping, found a list"),
+        ("a: [1", "book.yaml:1:"),
+        ("%YAML 1.1\n---\nschema: 1\n", "YAML 1.1 reads hours as numbers; drop the directive"),
+        ("a: &a [*a]", "unknown key 'a'"),
+        ("x: !!python/object/apply:os.system [ls]", "unknown key 'x'"),
+    ],
+)
+def test_what_is_no_book_is_refused_too(text, says):
+    assert says in "\n".join(refusal(text))
+
+
+def test_conditions_that_contain_themselves_come_to_an_end():
+    text = good_but("{present: 10m}", "&loop {any: [*loop]}")
+    assert refusal(text)
+
+
+@given(st.integers(0, len(GOOD)), st.integers(0, 30), st.text("{}[]:-,'\"&*!|> \n\tabc019é", max_size=8))
+@example(0, 0, "\t")
+def test_however_a_book_is_spoilt_it_is_read_or_refused_with_a_place(start, length, instead):
+    text = GOOD[:start] + instead + GOOD[start + length :]
+    try:
+        parse_book(text, MALL)
+    except SourceError as problem:
+        assert all(fault.line >= 1 and fault.column >= 1 for fault in problem.faults) and problem.faults

@@ -1,0 +1,148 @@
+"""Servers for tests: started once per run on free ports, in folders of their own, and stopped at its end.
+
+A test asks for broker_url, live_url or ledger_url and runs once on each backend that is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import psycopg.sql
+import pytest
+import redis
+
+from engine.broker import open_broker
+from engine.embedded import beside
+from engine.live import answers, open_live
+from tests.conftest import absent
+
+MOSQUITTO = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence false
+# Its default of 20 would have the engine wait for each small commit.
+max_inflight_messages 1000
+max_queued_messages 100000
+"""
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def embedded_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with open_broker("embedded://", tmp_path_factory.mktemp("broker")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mosquitto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = installed("mosquitto", "/usr/sbin")
+    folder, port = tmp_path_factory.mktemp("mosquitto"), free_port()
+    config = folder / "mosquitto.conf"
+    config.write_text(MOSQUITTO.format(port=port))
+    with beside([server, "-c", str(config)], log=folder / "log", answers=lambda: listens(port)):
+        yield f"mqtt://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("live")
+    with open_live("embedded://", folder) as client:
+        yield f"unix://{client.get_connection_kwargs()['path']}"
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = installed("redis-server")
+    folder, port = tmp_path_factory.mktemp("redis"), free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    command = [server, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
+    with (
+        redis.Redis.from_url(url) as client,
+        beside(command, log=folder / "log", answers=lambda: answers(client)),
+    ):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A whole PostgreSQL server; its database `postgres` is nobody's, tests make their own (ledger_url does)."""
+    initdb = installed("initdb", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True))
+    # Not pytest's folder: PostgreSQL refuses to run as root, and nobody else may enter that one.
+    folder, port = Path(tempfile.mkdtemp(prefix="sojourn-postgres-")), free_port()
+    data, as_postgres = str(folder / "data"), []
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+        as_postgres = [installed("setpriv"), "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    url = f"postgresql://sojourn@127.0.0.1:{port}/postgres"
+    make = [*as_postgres, initdb, "-D", data, "-U", "sojourn", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
+    serve = [*as_postgres, str(Path(initdb).with_name("postgres")), "-D", data]
+    # No fsync: what a power cut would do to it is not what we test.
+    serve += ["-F", "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
+    try:
+        subprocess.run(make, check=True, capture_output=True, cwd=folder)
+        with beside(serve, log=folder / "log", answers=lambda: _lets_in(url)):
+            yield url
+    finally:
+        shutil.rmtree(folder)
+
+
+def _lets_in(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.fixture(params=["embedded", "mosquitto"])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """One MQTT broker after the other."""
+    name = {"embedded": "embedded_broker_url", "mosquitto": "mosquitto_url"}[request.param]
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def live_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """One live state after the other, empty; whoever leaves a key there that never expires, fails."""
+    url = str(request.getfixturevalue(f"{request.param}_url"))
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        eternal = [key for key in client.scan_iter() if client.pttl(key) == -1]
+    assert eternal == [], "keys that never expire"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """One empty ledger after the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    server, name = str(request.getfixturevalue("postgres_url")), f"ledger{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+    return server.removesuffix("postgres") + name
+
+
+def installed(name: str, *elsewhere: str) -> str:
+    """The path of a program; skips the test where it is not installed."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *elsewhere]))
+    return found or absent(f"{name} is not installed")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
