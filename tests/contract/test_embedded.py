@@ -30,8 +30,8 @@ from engine.live import open_live
 folder = Path(sys.argv[1])
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 with open_broker("embedded://", folder) as url, open_live("embedded://", folder) as live:
-    print("up", flush=True)
     try:
+        print("up", flush=True)  # inside: the signal may come with the line
         Event().wait()
     except KeyboardInterrupt:
         print(live.ping(), Subscriber(url, "demo").wait_connected(10), flush=True)
