@@ -45,4 +45,5 @@ test: setup  ## Style, types, laws and every test
 	@$(call with_node,check)
 	@# Exit code 5 is "nothing selected", as when ARGS names tests of the other kind.
 	$(PY) -m pytest -m 'not e2e' --numprocesses 2 $(ARGS) || test $$? -eq 5
-	$(PY) -m pytest -m e2e $(ARGS) || test $$? -eq 5
+	@# Tests of one file share a running mall, and so a worker.
+	$(PY) -m pytest -m e2e --numprocesses 2 --dist loadfile $(ARGS) || test $$? -eq 5

@@ -38,7 +38,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole programs come last and are marked: they want the machine to themselves."""
+    """Whole programs come last and are marked."""
     for item in items:
         if "e2e" in item.path.parts:
             item.add_marker("e2e")

@@ -1,13 +1,13 @@
-"""A mall that runs, for tests that look at it through a browser."""
+"""A mall that runs, what its ledger holds, and a browser to look at it through."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count
 from secrets import token_bytes
 
 import httpx2
@@ -36,6 +36,21 @@ HOUR_MS = 3_600_000
 CONSENTS = ("presence", "personal_offers", "inbox")
 
 
+def count(database: sa.Engine, statement: str) -> int:
+    with database.connect() as tx:
+        return int(tx.execute(sa.text(statement)).scalar_one())
+
+
+def wait_for_events(mall: Mall, more: int) -> None:
+    """Until the ledger holds *more* events than now."""
+    ledger = open_ledger(mall.settings.ledger, object)
+    with ledger.read() as tx:
+        last = ledger.last_seq(tx)
+    # Another process writes, so each wait is a look at the database.
+    assert any(ledger.wait_beyond(last + more, 0.1) for _ in range(PATIENCE_S * 10)), "the engine stands still"
+    ledger.close()
+
+
 @dataclass(frozen=True)
 class Given:
     """A coupon that was given to the member of the wallet."""
@@ -61,7 +76,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         absent("the pages are not built (make setup)")
     settings = Settings(data_folder=tmp_path_factory.mktemp("site"), port=0)
     with ExitStack() as stack:
-        mall = stack.enter_context(open_mall(settings, speed=SPEED, members=250, others=50, seed=11))
+        mall = stack.enter_context(open_mall(settings, speed=SPEED, members=600, others=50, seed=11))
         operator_key = mall.key("operator", mall.site)
         asking = httpx2.Client(base_url=mall.url, headers={"Authorization": f"Bearer {operator_key}"}, timeout=10)
         with asking:
@@ -93,7 +108,7 @@ def giver(mall: Mall, member: int, stack: ExitStack) -> Callable[[], Given]:
     ledger = open_ledger(mall.settings.ledger, PresenceEvent | CouponEvent)
     stack.callback(ledger.close)
     codes = Codes(keys.codes, keys.code_digests)
-    coupons, runs = Coupons(ledger, codes), count()
+    coupons, runs = Coupons(ledger, codes), itertools.count()
 
     def give() -> Given:
         now_ms = mall.ask("/v1/status")["clock_ms"]
