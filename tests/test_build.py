@@ -57,14 +57,15 @@ def test_a_checkout_without_pages_has_none_to_build(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("goal", "argument", "expected"),
+    ("goal", "argument", "commands"),
     [
-        ("demo", "--for 60s --json", "sojourn demo --for 60s --json"),
-        ("test", '-k "coupon or till"', 'pytest -m e2e -k "coupon or till"'),
+        ("demo", "--for 60s --json", ["sojourn demo"]),
+        ("test", '-k "coupon or till"', ["-m pytest -m 'not e2e'", "-m pytest -m e2e"]),
     ],
 )
-def test_make_passes_arguments_on_as_they_are_written(goal: str, argument: str, expected: str) -> None:
+def test_make_passes_arguments_on_as_they_are_written(goal: str, argument: str, commands: list[str]) -> None:
     shown = subprocess.run(
         ["make", "--dry-run", goal, f"ARGS={argument}"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert expected in shown.stdout
+    given_to = [line for line in shown.stdout.splitlines() if argument in line]
+    assert [command for command in commands if any(command in line for line in given_to)] == commands
