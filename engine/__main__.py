@@ -168,6 +168,26 @@ def check() -> None:
 
 
 @app.command()
+def explain(
+    member: Annotated[str, typer.Argument(help="The member's id or login")],
+    at: Annotated[str | None, typer.Option(help="Local hour, as in 12:10 (default: now)", show_default=False)] = None,
+    day: Annotated[
+        str | None, typer.Option(help="Local day, as in 2026-11-24 (default: the ledger's last)", show_default=False)
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option(help="Only this step, as in lunch (default: where the member was)", show_default=False)
+    ] = None,
+    language: Annotated[str, typer.Option(help="en or zh-Hans")] = "en",
+    as_json: AsJson = False,
+    data: DataFolder = None,
+) -> None:
+    """Say why a member got something at an instant, or why not. Every look is kept on record."""
+    from engine.explaining import explain as answer
+
+    answer(settings(data_folder=data), member, at=at, day=day, step=step, language=language, as_json=as_json)
+
+
+@app.command()
 def key(
     role: Annotated[str, typer.Argument(help="operator, shop or member")],
     subject: Annotated[str, typer.Argument(help="The shop's key or the member's id; the site for an operator")],

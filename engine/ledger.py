@@ -111,9 +111,13 @@ class Ledger:
         """The events of one kind numbered above *seq*, oldest first."""
         return self._recorded(tx, tables.event.c.kind == kind, tables.event.c.seq > seq, limit=limit)
 
-    def of_member(self, tx: sa.Connection, member: int, *, since_ms: int = 0) -> list[Recorded]:
-        """One member's events in the order they were numbered."""
-        return self._recorded(tx, tables.event.c.member == member, tables.event.c.at_ms >= since_ms)
+    def of_member(
+        self, tx: sa.Connection, member: int, *, since_ms: int = 0, until_ms: int | None = None
+    ) -> list[Recorded]:
+        """One member's events in the order they were numbered; until_ms is the last instant wanted."""
+        at_ms = tables.event.c.at_ms
+        upper = [] if until_ms is None else [at_ms <= until_ms]
+        return self._recorded(tx, tables.event.c.member == member, at_ms >= since_ms, *upper)
 
     def _recorded(self, tx: sa.Connection, *wanted: sa.ColumnElement[bool], limit: int | None = None) -> list[Recorded]:
         event = tables.event.c

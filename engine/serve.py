@@ -46,14 +46,17 @@ from engine.status import SensorFault, Status
 from engine.stream import Stream
 from engine.tuning import Tuning
 from rules import api as rules_api
+from rules import explain_api
 from rules.book import Book, Mall
 from rules.codes import Codes
 from rules.coupons import Coupons
 from rules.events import CouponEvent
+from rules.forgetting import forget_traces
 from rules.idempotency import forget_old
 from rules.outbox import Inbox, Outbox
 from rules.promote import Promotion
 from rules.redemption import Till
+from rules.shelf import Shelf
 from rules.times import Calendar
 from rules.wallet import ShopPlace, Wallets
 
@@ -158,6 +161,7 @@ class Engine:
         """What nobody will ask for again."""
         with self.ledger.write() as tx:
             forget_old(tx, self.settings.pace.now())
+        forget_traces(self.ledger, self.settings.pace.now())
 
     def status(self) -> Status:
         ingest = self.ingest
@@ -205,7 +209,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
     )
     ingest.start()
     codes = Codes(keys.codes, keys.code_digests)
-    coupons = Coupons(ledger, codes)
+    coupons, mall = Coupons(ledger, codes), Mall.of(plan)
     shops = {key: ShopPlace(key=key, name=dict(zone.name), level=zone.level) for key, zone in plan.shops().items()}
     inbox = Inbox()
     access = Access(keys.access)
@@ -217,7 +221,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         ledger=ledger,
         live=live,
         ingest=ingest,
-        promotion=Promotion(ledger, book, coupons, Mall.of(plan), clock, lateness_ms=settings.lateness_ms),
+        promotion=Promotion(ledger, book, coupons, mall, clock, lateness_ms=settings.lateness_ms),
         outbox=Outbox(ledger, coupons, identity),
         inbox=inbox,
         stream=stream,
@@ -254,6 +258,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             calendar=Calendar(book.calendar.timezone),
             consents_changed=ingest.consents_changed,
         ),
+        explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
     ]
     return engine, create_app(routers, PAGES_FOLDER)
 

@@ -102,7 +102,7 @@ def _wallet_routes(
             raise _gone()
         return wallet
 
-    @router.get("/v1/wallet", tags=["wallet"], responses=_refusals(401, 403, 404), summary="A member's own wallet")
+    @router.get("/v1/wallet", tags=["wallet"], responses=refusals(401, 403, 404), summary="A member's own wallet")
     def wallet(member: Member, request: Request) -> Wallet:
         return read(member, request)
 
@@ -110,7 +110,7 @@ def _wallet_routes(
         "/v1/wallet/stream",
         tags=["wallet"],
         response_class=EventSourceResponse,
-        responses=_refusals(401, 403),
+        responses=refusals(401, 403),
         summary="The wallet as server-sent events `wallet`, each with the body of GET /v1/wallet",
     )
     async def stream(member: Member, request: Request) -> AsyncIterator[ServerSentEvent]:
@@ -127,7 +127,7 @@ def _wallet_routes(
     @router.put(
         "/v1/wallet/consents/{purpose}",
         tags=["wallet"],
-        responses=_refusals(401, 403, 404),
+        responses=refusals(401, 403, 404),
         summary="Grant or withdraw a consent; withdrawing is as easy as granting",
     )
     def consent(purpose: str, decided: Decision, member: Member, request: Request) -> ConsentState:
@@ -181,7 +181,7 @@ def _till_routes(router: APIRouter, ledger: Ledger, till: Till, live: LiveState,
     @router.post(
         "/v1/validations",
         tags=["till"],
-        responses=_refusals(401, 403, 404, 409, 410, 429),
+        responses=refusals(401, 403, 404, 409, 410, 429),
         summary="Is this code good here and now? Changes nothing",
     )
     def validate(asked: Asked, shop: Shop) -> Ticket:
@@ -192,7 +192,7 @@ def _till_routes(router: APIRouter, ledger: Ledger, till: Till, live: LiveState,
         "/v1/redemptions",
         tags=["till"],
         response_model=Spent,
-        responses=_refusals(401, 403, 404, 409, 410, 429),
+        responses=refusals(401, 403, 404, 409, 410, 429),
         summary="Redeem a coupon, at most once",
     )
     def redeem(sale: Sale, shop: Shop, key: Key = None) -> Response:
@@ -208,7 +208,7 @@ def _till_routes(router: APIRouter, ledger: Ledger, till: Till, live: LiveState,
         "/v1/redemptions/{redemption}/restore",
         tags=["till"],
         response_model=Undone,
-        responses=_refusals(401, 403, 404, 409, 429),
+        responses=refusals(401, 403, 404, 409, 429),
         summary="Undo a redemption of the last ten minutes",
     )
     def restore(
@@ -231,7 +231,7 @@ def _settlement_routes(router: APIRouter, ledger: Ledger, access: Access, pace: 
         with ledger.read() as tx:
             return settle(tx, shop, day, calendar, pace)
 
-    @router.get("/v1/settlement", tags=["till"], responses=_refusals(401, 403), summary="A shop's day of redemptions")
+    @router.get("/v1/settlement", tags=["till"], responses=refusals(401, 403), summary="A shop's day of redemptions")
     def settlement(shop: Shop, day: Day = None) -> Settlement:
         return read(shop, day)
 
@@ -239,7 +239,7 @@ def _settlement_routes(router: APIRouter, ledger: Ledger, access: Access, pace: 
         "/v1/settlement.csv",
         tags=["till"],
         response_class=PlainTextResponse,
-        responses=_refusals(401, 403),
+        responses=refusals(401, 403),
         summary="The same for a spreadsheet",
     )
     def settlement_csv(shop: Shop, day: Day = None) -> Response:
@@ -252,7 +252,7 @@ def _gone() -> Problem:
     return Problem("not-found", 404, "No such member", "This member is not with us (any more).")
 
 
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problem documents a route may answer with, for its OpenAPI description."""
     body = {problems.MEDIA_TYPE: {"schema": Refusal.model_json_schema()}}
     return {status: {"content": body, "description": "Refused"} for status in (*statuses, 422)}

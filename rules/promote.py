@@ -20,8 +20,8 @@ from rules.book import Book, Mall
 from rules.coupons import Coupons
 from rules.decide import LATE_MS
 from rules.events import CouponDelivered, CouponIssued, CouponSuperseded, CouponSuppressed
-from rules.reading import parse_book
 from rules.recall import Recall
+from rules.shelf import Shelf
 
 # Large enough that the queries of a batch cost little per event, small enough that a writer waits briefly.
 MOST_AT_ONCE = 500
@@ -49,11 +49,11 @@ class Promotion:
 
         lateness_ms  news older than this gives nothing by itself; the question is asked again a little later
         """
-        self._ledger, self._coupons, self._mall = ledger, coupons, mall
+        self._ledger, self._coupons = ledger, coupons
         self._clock, self._lateness_ms, self._real_clock = clock, lateness_ms, real_clock
         self._recall = Recall(ledger)
         self._turn = threading.Lock()
-        self._books: dict[str, Book] = {}
+        self._shelf = Shelf(mall)
         self.seen = 0  # the last event worked through, for Ledger.wait_beyond
         self.adopt(book)
 
@@ -63,7 +63,8 @@ class Promotion:
             row = {"version": book.version, "text": book.text, "adopted_ms": self._clock()}
             tx.execute(self._ledger.insert(tables.book).values(row).on_conflict_do_nothing())
             self.seen = self._ledger.cursor(tx, self.CURSOR)
-        self._book = self._books[book.version] = book
+        self._book = book
+        self._shelf.put(book)
 
     def round(self) -> int:
         """Work through the next events in one transaction; the number of the last one worked through so far."""
@@ -122,15 +123,7 @@ class Promotion:
         return now_ms - told_ms > self._lateness_ms
 
     def _batch(self, tx: sa.Connection, members: Iterable[int], now_ms: int) -> Batch:
-        return Batch(tx, self._recall, self._coupons, self._book, self._book_of, members, now_ms)
-
-    def _book_of(self, tx: sa.Connection, version: str) -> Book:
-        """The book of a version, current or past. Raises SourceError if the plan no longer has what it speaks of."""
-        if version not in self._books:
-            row = tables.book.c
-            text = tx.execute(sa.select(row.text).where(row.version == version)).scalar_one()
-            self._books[version] = parse_book(text, self._mall, name=f"version {version}")
-        return self._books[version]
+        return Batch(tx, self._recall, self._coupons, self._book, self._shelf.book, members, now_ms)
 
     @staticmethod
     def _any_overdue(tx: sa.Connection, now_ms: int) -> bool:

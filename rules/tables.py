@@ -161,6 +161,7 @@ instance = sa.Table(  # one member's run of a journey in one visit
 RUNNING = instance.c.phase != "finished"
 sa.Index("instance_running_by_member", instance.c.member, sqlite_where=RUNNING, postgresql_where=RUNNING)
 sa.Index("instance_by_visit", instance.c.visit)
+sa.Index("instance_by_member", instance.c.member)
 
 deadline = sa.Table(  # when time alone may move an instance; it has one, the earliest
     "deadline",
@@ -187,10 +188,22 @@ decision = sa.Table(  # every yes or no a person could ask about
     sa.Column("verdict", sa.String, nullable=False),  # rules.journey.Note
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("cause", sa.String, nullable=False),  # id of the event, or of the deadline
-    sa.Column("trace", sa.Text, nullable=False),  # JSON: [[path, held, seen], ...]
+    sa.Column("trace", sa.Text, nullable=False),  # JSON: [[path, held, seen], ...]; empty once it is forgotten
 )
+TRACED = decision.c.trace != ""
 sa.Index("decision_by_member", decision.c.member, decision.c.at_ms)
-sa.Index("decision_by_age", decision.c.at_ms)
+# Only what is still to be forgotten, so that looking for it passes over nothing.
+sa.Index("decision_traced_by_age", decision.c.at_ms, sqlite_where=TRACED, postgresql_where=TRACED)
+
+lookup = sa.Table(  # append-only: who looked at one member's visits and decisions
+    "lookup",
+    metadata,
+    sa.Column("seq", Serial, primary_key=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.String, nullable=False),  # "operator:demo", "command line", ...
+    sa.Column("member", sa.BigInteger, nullable=False, index=True),
+    sa.Column("about", sa.String, nullable=False),  # "explain 2026-11-24 12:10"
+)
 
 exposure = sa.Table(  # what caps count and waits watch; sent, or only as if sent (ghost: holdout)
     "exposure",

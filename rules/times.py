@@ -22,6 +22,7 @@ LONGEST_VISIT_MS = 12 * HOUR_MS
 
 _UNIT_MS = {"d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "s": SECOND_MS}
 _LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_HOUR = re.compile(r"(\d{1,2}):(\d{2})")
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 
 
@@ -45,6 +46,14 @@ def length_text(length_ms: int) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def minute_of(text: str) -> int:
+    """Read an hour such as "12:10" as minutes since midnight. Raises NotTime."""
+    match = _HOUR.fullmatch(text.strip())
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59:
+        raise NotTime(f"'{text}' is no hour of the day; write it like 12:10")
+    return int(match[1]) * 60 + int(match[2])
 
 
 class Hours(NamedTuple):

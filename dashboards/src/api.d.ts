@@ -316,10 +316,81 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/members/{member}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why, and why not: what was decided about a member at an instant. Every look is on record */
+        get: operations["explain_member_v1_members__member__explain_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/wallet/coupons/{coupon}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why did I get this? All that was asked when it was given */
+        get: operations["why_v1_wallet_coupons__coupon__why_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * Answer
+         * @description One journey, or one step of it.
+         */
+        Answer: {
+            /** Journey */
+            journey: string;
+            /** Step */
+            step: string | null;
+            /**
+             * Verdict
+             * @description issued, ghost, waits, withheld, skipped, moved-on, ...; none: nothing decided
+             */
+            verdict: string;
+            /**
+             * Reason
+             * @description Stable, for programs
+             */
+            reason: string;
+            /**
+             * Said
+             * @description The reason in words, by language
+             */
+            said: {
+                [key: string]: string;
+            };
+            /**
+             * Decided Ms
+             * @description When that was decided; it held since
+             */
+            decided_ms: number | null;
+            /**
+             * Lines
+             * @description All that was asked then
+             */
+            lines: components["schemas"]["TraceLine"][];
+        };
         /**
          * Asked
          * @description A code, as scanned or typed.
@@ -365,6 +436,43 @@ export interface components {
             events: {
                 [key: string]: unknown;
             }[];
+        };
+        /**
+         * Explanation
+         * @description What was so of one member at one instant, and why.
+         */
+        Explanation: {
+            /** Member */
+            member: number;
+            /** At Ms */
+            at_ms: number;
+            /**
+             * Local
+             * @description The same instant on the mall's clocks
+             */
+            local: string;
+            /**
+             * Present
+             * @description In the mall then
+             */
+            present: boolean;
+            /**
+             * Held Out
+             * @description Of the random few who are never sent anything
+             */
+            held_out: boolean;
+            /**
+             * Said
+             * @description In one sentence, by language
+             */
+            said: {
+                [key: string]: string;
+            };
+            /**
+             * Answers
+             * @description By priority of the journeys, highest first
+             */
+            answers: components["schemas"]["Answer"][];
         };
         /**
          * FeedLine
@@ -874,6 +982,33 @@ export interface components {
             shop: string;
             /** Expires Ms */
             expires_ms: number;
+        };
+        /**
+         * TraceLine
+         * @description One thing that was asked.
+         */
+        TraceLine: {
+            /**
+             * Path
+             * @description Where it stands: in the book, or among the limits
+             */
+            path: string;
+            /** Held */
+            held: boolean;
+            /**
+             * Asked
+             * @description By language
+             */
+            asked: {
+                [key: string]: string;
+            };
+            /**
+             * Seen
+             * @description By language
+             */
+            seen: {
+                [key: string]: string;
+            };
         };
         /**
          * Undone
@@ -2259,6 +2394,225 @@ export interface operations {
             };
             /** @description Refused */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    explain_member_v1_members__member__explain_get: {
+        parameters: {
+            query?: {
+                /** @description Local, as in 12:10; now */
+                at?: string | null;
+                /** @description Today */
+                day?: string | null;
+                /** @description Only this step of each journey */
+                step?: string | null;
+            };
+            header?: never;
+            path: {
+                member: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    why_v1_wallet_coupons__coupon__why_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                coupon: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Answer"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,303 @@
+"""Why did this member get that, and why not? Answers for any member, instant, journey and step, in plain words.
+
+What was decided is in the ledger, with what was seen. Where nothing was decided because nothing changed, the last
+decision still held, and what it waited for is looked at again as it was at the instant asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pydantic import BaseModel, Field
+
+from engine.events import Moment
+from rules import sayings
+from rules.book import Book, Journey, Rung, Step, Texts
+from rules.decide import held_out
+from rules.past import Decided, Past
+from rules.sayings import say
+from rules.standing import OFFERS_CONSENT, REDEEMED, SUPERSEDED, VOID, Exposure
+from rules.when import Condition, Line, ask
+
+PRESENCE = "presence"
+GIVEN = ("issued", "ghost")
+WENT_ON = ("moved-on", "skipped")
+# Finds the book of a version; None where nothing can be read of it any more.
+BookOf = Callable[[str], Book | None]
+
+
+class TraceLine(BaseModel):
+    """One thing that was asked."""
+
+    path: str = Field(description="Where it stands: in the book, or among the limits")
+    held: bool
+    asked: dict[str, str] = Field(description="By language")
+    seen: dict[str, str] = Field(description="By language")
+
+
+class Answer(BaseModel):
+    """One journey, or one step of it."""
+
+    journey: str
+    step: str | None
+    verdict: str = Field(description="issued, ghost, waits, withheld, skipped, moved-on, ...; none: nothing decided")
+    reason: str = Field(description="Stable, for programs")
+    said: dict[str, str] = Field(description="The reason in words, by language")
+    decided_ms: int | None = Field(description="When that was decided; it held since")
+    lines: list[TraceLine] = Field(description="All that was asked then")
+
+
+class Explanation(BaseModel):
+    """What was so of one member at one instant, and why."""
+
+    member: int
+    at_ms: int
+    local: str = Field(description="The same instant on the mall's clocks")
+    present: bool = Field(description="In the mall then")
+    held_out: bool = Field(description="Of the random few who are never sent anything")
+    said: dict[str, str] = Field(description="In one sentence, by language")
+    answers: list[Answer] = Field(description="By priority of the journeys, highest first")
+
+
+def explain(past: Past, now_in_force: Book, book_of: BookOf, *, step: str | None = None) -> Explanation:
+    """step  only what concerns steps of that id"""
+    book = (book_of(past.version) if past.version else None) or now_in_force
+    teller = _Teller(past, book, book_of)
+    answers = [answer for journey in book.journeys.values() for answer in teller.journey(journey, step)]
+    return Explanation(
+        member=past.standing.member,
+        at_ms=past.at_ms,
+        local=f"{book.calendar.local(past.at_ms):%Y-%m-%d %H:%M}",
+        present=past.standing.visit is not None,
+        held_out=held_out(past.standing.member, book.limits),
+        said=dict(teller.member()),
+        answers=answers,
+    )
+
+
+def why(decided: Decided, book: Book) -> Answer:
+    """Why a coupon was given: all that was asked then, in words."""
+    said = say("issued", at=book.calendar.clock_text(decided.at_ms), offer=_title(book, decided.offer), outcome="")
+    journey = book.journeys[decided.journey]
+    return _answer(decided.journey, decided.step, decided, said, _lines(journey, decided.lines))
+
+
+class _Teller:
+    """Tells of one member at one instant."""
+
+    def __init__(self, past: Past, book: Book, book_of: BookOf) -> None:
+        self._past, self._book, self._book_of = past, book, book_of
+
+    # -- the member -------------------------------------------------------------------------------
+
+    def member(self) -> Texts:
+        standing = self._past.standing
+        if standing.visit is None:
+            last = say("last-visit", at=self._when(self._past.left_ms)) if self._past.left_ms else say("no-visit")
+            away = say("away", last=last)
+            if PRESENCE in standing.consents:
+                return away
+            return _both(away, say("unfollowed", since=self._since(PRESENCE)))
+        inside = sorted(standing.visit.inside)
+        place = say("in", zones=sayings.joined(inside)) if inside else say("nowhere")
+        running = sorted({one.journey for one in self._past.decided if self._runs(one.journey)})
+        runs = say("running", journeys=sayings.joined(running)) if running else say("none-running")
+        return say("here", since=self._when(standing.visit.started_ms), place=place, running=runs)
+
+    def _runs(self, journey: str) -> bool:
+        mine = self._of(journey)
+        last = mine[-1]
+        if last.verdict in ("finished", "not-started"):
+            return False
+        book = self._book_of(last.version)
+        after = book.journeys[journey].after(last.step) if book and journey in book.journeys else None
+        return last.verdict not in WENT_ON or after is not None
+
+    def _since(self, purpose: str) -> Texts:
+        said = self._past.consents.get(purpose)
+        return say("since", at=self._when(said.at_ms)) if said else say("never")
+
+    # -- journeys and steps -----------------------------------------------------------------------
+
+    def journey(self, current: Journey, step: str | None) -> Iterator[Answer]:
+        """One answer for the step asked about, or for the one the member was at."""
+        decided = self._of(current.key)
+        book = (self._book_of(decided[-1].version) if decided else None) or self._book
+        journey = book.journeys.get(current.key, current)
+        if step is not None and step not in journey.index:
+            return
+        if self._past.standing.visit is None:
+            yield _answer(journey.key, step, None, self.member(), [], "not-here")
+        elif not decided:
+            yield self._unbegun(journey, step)
+        elif decided[-1].verdict == "not-started":
+            yield self._not_started(journey, step, decided[-1])
+        else:
+            yield self._step(book, journey, step or decided[-1].step, decided)
+
+    def _of(self, journey: str) -> list[Decided]:
+        return [one for one in self._past.decided if one.journey == journey]
+
+    def _unbegun(self, journey: Journey, step: str | None) -> Answer:
+        came = any(_kind(event) == journey.start.event for event in self._past.events)
+        code = "untold" if came else "no-event"
+        return _answer(journey.key, step, None, say(code, event=journey.start.event), [], code)
+
+    def _not_started(self, journey: Journey, step: str | None, last: Decided) -> Answer:
+        lines = _lines(journey, last.lines)
+        unmet = next((line for line in lines if not line.held), None)
+        if last.reason == "once":
+            said = say("once", seen=unmet.seen if unmet else "")
+        else:
+            said = self._unmet("not-started", journey, last.reason, lines)
+        return _answer(journey.key, step, last, said, lines)
+
+    def _step(self, book: Book, journey: Journey, step: str, decided: list[Decided]) -> Answer:
+        mine = [one for one in decided if one.step == step]
+        if mine:
+            return self._said(book, journey, journey.step(step), mine[-1])
+        last = decided[-1]
+        there = self._said(book, journey, journey.step(last.step), last)
+        ahead = journey.index[step] > journey.index[last.step] and last.verdict != "finished"
+        code = "not-yet" if ahead else "passed-over"
+        said = say(code, there=last.step, why=there.said)
+        return Answer(
+            journey=journey.key, step=step, verdict="none", reason=code, said=dict(said), decided_ms=last.at_ms,
+            lines=there.lines,
+        )  # fmt: skip
+
+    def _said(self, book: Book, journey: Journey, step: Step, one: Decided) -> Answer:
+        """What was decided last about a step, as it was at the instant asked about."""
+        seen = one.lines
+        if one.verdict == "waits" and not one.reason.endswith("/jitter"):
+            _, seen = ask(step.when, self._past.standing, self._past.at_ms)
+        lines = _lines(journey, seen)
+        return _answer(journey.key, step.key, one, self._words(book, journey, step, one, lines), lines)
+
+    def _words(self, book: Book, journey: Journey, step: Step, one: Decided, lines: list[TraceLine]) -> Texts:
+        at, offer = self._when(one.at_ms), _title(book, one.offer)
+        unmet = next((line for line in lines if not line.held), None)
+        seen: Texts | str = unmet.seen if unmet else ""
+        scope = one.reason.partition(":")[2]
+        match one.verdict, one.reason.partition(":")[0]:
+            case "started", _:
+                return say("started")
+            case "waits", reason if reason.endswith("/jitter"):
+                return say("jitter", seen=seen)
+            case "waits", reason:
+                return self._unmet("waits", journey, unmet.path if unmet else reason, lines)
+            case "withheld", "no-consent":
+                return say("no-consent", since=self._since(OFFERS_CONSENT))
+            case "withheld", reason if reason.startswith("paused by "):
+                return say("paused", by=reason.removeprefix("paused by "))
+            case (("withheld" | "moved-on"), ("budget" | "capacity" | "closed") as reason):
+                return say(reason, scope=scope)
+            case "withheld", reason if reason in sayings.SAYINGS:
+                return say(reason, seen=seen)
+            case "issued", _:
+                return say("issued", at=at, offer=offer, outcome=self._outcome(step, one))
+            case "ghost", _:
+                return say("ghost", at=at, offer=offer)
+            case "skipped", "patience":
+                return say("patience")
+            case "skipped", reason:
+                return self._unmet("skipped", journey, reason, lines)
+            case "moved-on", "redeemed":
+                was = self._exposure(one)
+                return say("redeemed", at=at, offer=_title(book, was.offer if was else None))
+            case "moved-on", "exhausted":
+                return say("exhausted", at=at)
+            case "moved-on", "no upgrade left":
+                return say("no-upgrade", at=at, seen=seen)
+            case "moved-on", reason if reason.startswith("joined from "):
+                return say("joined", at=at, by=reason.removeprefix("joined from "))
+            case "finished", reason if reason.replace(" ", "-") in sayings.SAYINGS:
+                return say(reason.replace(" ", "-"), at=at)
+        return say("other", verdict=one.verdict, reason=one.reason)
+
+    def _unmet(self, code: str, journey: Journey, path: str, lines: list[TraceLine]) -> Texts:
+        line = next((line for line in lines if line.path == path), None)
+        asked: Texts = line.asked if line else sayings.asked(_word(journey, path))
+        return say(code, asked=asked, seen=line.seen if line else "")
+
+    def _outcome(self, step: Step, one: Decided) -> Texts:
+        """What had become of an offer by then."""
+        exposure = self._exposure(one)
+        if exposure is None:
+            return dict.fromkeys(sayings.LANGUAGES, "")
+        if exposure.ended_ms is None and self._past.at_ms < exposure.expires_ms:
+            waits_ms = next((arm.rungs[one.rung].wait_ms for arm in step.arms if _gives(arm.rungs, one)), 0)
+            return say("is-out", until=self._when(one.at_ms + waits_ms))
+        kinds = {REDEEMED: "was-redeemed", SUPERSEDED: "was-superseded", VOID: "was-void"}
+        ended_ms = exposure.expires_ms if exposure.ended_ms is None else exposure.ended_ms
+        return say(kinds.get(exposure.outcome, "was-expired"), at=self._when(ended_ms))
+
+    def _exposure(self, one: Decided) -> Exposure | None:
+        of = (one.instance, one.step, one.rung)
+        exposures = self._past.standing.exposures
+        return next((each for each in exposures if (each.instance, each.step, each.rung) == of), None)
+
+    def _when(self, at_ms: int) -> str:
+        """The hour, with its day where that is another."""
+        calendar = self._book.calendar
+        same = calendar.day(at_ms) == calendar.day(self._past.at_ms)
+        return calendar.clock_text(at_ms) if same else f"{calendar.local(at_ms):%Y-%m-%d %H:%M}"
+
+
+def _answer(
+    journey: str, step: str | None, one: Decided | None, said: Texts, lines: list[TraceLine], reason: str = ""
+) -> Answer:
+    return Answer(
+        journey=journey,
+        step=step,
+        verdict=one.verdict if one else "none",
+        reason=reason or (one.reason if one else ""),
+        said=dict(said),
+        decided_ms=one.at_ms if one else None,
+        lines=lines,
+    )
+
+
+def _lines(journey: Journey, seen: list[Line]) -> list[TraceLine]:
+    return [
+        TraceLine(
+            path=line.path,
+            held=line.held,
+            asked=dict(sayings.asked(_word(journey, line.path))),
+            seen=dict(sayings.seen(line.seen)),
+        )
+        for line in seen
+    ]
+
+
+def _word(journey: Journey, path: str) -> str:
+    """The word of `when` that stands at *path*, or else the last name in it."""
+    for condition in _conditions(journey):
+        if condition.path == path:
+            return condition.word
+    return next((name for name in reversed(path.split("/")) if not name.isdecimal()), path)
+
+
+def _conditions(journey: Journey) -> Iterator[Condition]:
+    yield from journey.start.when
+    for step in journey.steps:
+        yield from step.when
+        for arm in step.arms:
+            yield from arm.when
+
+
+def _gives(rungs: tuple[Rung, ...], one: Decided) -> bool:
+    return 0 <= one.rung < len(rungs) and rungs[one.rung].offer.key == one.offer
+
+
+def _title(book: Book, offer: str | None) -> Texts:
+    found = book.offers.get(offer) if offer else None
+    return found.title if found else dict.fromkeys(sayings.LANGUAGES, offer or "")
+
+
+def _kind(event: Moment) -> str:
+    return str(event.__struct_config__.tag)
+
+
+def _both(one: Texts, other: Texts) -> Texts:
+    return {language: f"{text} {other[language]}" for language, text in one.items()}
