@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup pages demo test
+.PHONY: help setup pages demo test speed
 
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip --disable-pip-version-check install --quiet
@@ -17,7 +17,7 @@ with_node = $(PY) hatch_build.py $(1) || { test $$? -eq 3 && echo 'Taking it fro
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
-	@echo '  ARGS=...      what demo gives to `sojourn demo`, and test to pytest'
+	@echo '  ARGS=...      what demo gives to `sojourn demo`, test to pytest, and speed to its benchmarks'
 
 setup: .venv/.stamp-installed pages  ## All that is locked into .venv, Sojourn itself, and its pages
 
@@ -47,3 +47,7 @@ test: setup  ## Style, types, laws and every test
 	$(PY) -m pytest -m 'not e2e' --numprocesses 2 $(ARGS) || test $$? -eq 5
 	@# Tests of one file share a running mall, and so a worker.
 	$(PY) -m pytest -m e2e --numprocesses 2 --dist loadfile $(ARGS) || test $$? -eq 5
+
+speed: setup  ## How fast it is, into tests/speed/report.json; ARGS='-k presence' for a part
+	@# One core is what is asked about, and linear algebra would take all there are.
+	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m tests.speed $(ARGS)
