@@ -64,6 +64,7 @@ class Ingest:
         self._list_is_stale = True
         self._turn_ms = 0
         self._heard_ms: dict[str, int] = {}  # sensor -> newest event time
+        self._signs: list[tuple[int, int]] = []  # of life in this round: row of a sensor, and when
         self.reached_ms = 0  # event time, as far as sensors have told
         self.refused: Counter[str] = Counter()  # malformed associations and heartbeats, by reason
         self.observations = 0
@@ -95,6 +96,9 @@ class Ingest:
         for message in messages:
             self._read(message, now_ms, readings, associations)
         events: list[PresenceEvent] = []
+        signs, self._signs = self._signs, []
+        if signs:
+            self.presence.hear_of(*zip(*signs, strict=True))
         if readings:
             # The oldest news of this round, whichever sensor brought it.
             oldest_ms = min(int(heard.t_ms.max()) for heard in readings)
@@ -120,7 +124,7 @@ class Ingest:
                     snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
             heard_real_ms = max((m.arrived_real_ms for m in messages), default=system_clock())
             self._ledger.append(tx, events, heard_real_ms=heard_real_ms)
-            if readings or events:
+            if readings or events or signs:
                 self._ledger.keep(tx, SNAPSHOT, msgspec.msgpack.encode(snapshot), now_ms)
         self._subscriber.acknowledge(messages)
         if allow is not None:
@@ -172,11 +176,12 @@ class Ingest:
             self._heard_ms.pop(health.sensor, None)
             return
         if health.sensor in self._plan.sensor_index:
-            self._hear_of(health.sensor, health.at_ms)
+            self._hear_of(health.sensor, min(health.at_ms, now_ms))
         # While a sensor still holds back what it heard, silence proves nothing: time waits for it. And a clock that is
         # slightly ahead is taken at our own time, as the border does with what it heard.
         if health.spooled == 0:
             self.reached_ms = max(self.reached_ms, min(health.at_ms, now_ms))
 
     def _hear_of(self, sensor: str, at_ms: int) -> None:
+        self._signs.append((self._plan.sensor_index[sensor], at_ms))
         self._heard_ms[sensor] = max(at_ms, self._heard_ms.get(sensor, 0))

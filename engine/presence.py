@@ -27,6 +27,7 @@ from engine.events import (
     ZoneLeft,
     id_of,
 )
+from engine.liveness import Liveness
 from engine.plan import NOWHERE, Plan
 from engine.position import RADIUS_90, UNPLACED, Locator, Sightings, track_type, unplaced
 from engine.readings import TICK_MS, Alignment, Readings, joined, readings
@@ -36,6 +37,7 @@ from engine.visits import VISIT, Stage, due_ms, patience
 from engine.zones import Chances, ZoneMap
 
 HEARD_ELSEWHERE, SILENT, CONSENT_WITHDRAWN = "heard-elsewhere", "silent", "consent-withdrawn"
+SENSOR_OUTAGE = "sensor-outage"
 
 Rows = npt.NDArray[np.intp]
 
@@ -67,6 +69,7 @@ class Presence:
             ("member", np.int64), ("visit", VISIT), ("stay", STAY), ("track", track_type(len(plan.levels))),
         ])  # fmt: skip
         self._alignment = Alignment(tuning.lateness_ms)
+        self._liveness = Liveness(plan)
         self._recent = readings()  # of closed seconds, as far back as they place anyone
         self._table = np.zeros(0, self._row_type)  # by rising member
         self._no_timer_before_ms = 0
@@ -91,6 +94,13 @@ class Presence:
         """Event time has reached now_ms (sensors live, nobody heard): what that makes certain, such as silence."""
         self._alignment.reach(now_ms)
         return self._close()
+
+    def hear_of(self, sensor: npt.ArrayLike, at_ms: npt.ArrayLike) -> None:
+        """These sensors (rows of plan.sensors) were live at these instants of event time, whomever they heard.
+
+        It moves no time; it says whose silence is evidence. Give it before the readings of the same time.
+        """
+        self._liveness.tell(sensor, at_ms)
 
     def forget(self, member: int, at_ms: int) -> list[PresenceEvent]:
         """The member withdrew consent at at_ms: their visit ends, and nothing of them is kept."""
@@ -127,7 +137,9 @@ class Presence:
     def snapshot(self) -> bytes:
         """All there is to know, to go on from with `restore`. Equal states give equal bytes."""
         waiting = self._alignment
-        kept = snapshot.Kept(waiting.newest_ms, waiting.late, waiting.pending(), self._recent, self._table)
+        kept = snapshot.Kept(
+            waiting.newest_ms, waiting.late, waiting.pending(), self._recent, self._table, self._liveness.keep()
+        )
         return snapshot.pack(kept, self._plan)
 
     def restore(self, blob: bytes) -> None:
@@ -135,6 +147,7 @@ class Presence:
         kept = snapshot.unpack(blob, self._plan, self._row_type)
         self._alignment.resume(kept.pending, kept.newest_ms, kept.late)
         self._recent, self._table = kept.recent, kept.table
+        self._liveness.resume(kept.liveness)
         self._no_timer_before_ms, self._sightings = 0, []
 
     # -- one second at a time ---------------------------------------------------------------------
@@ -144,8 +157,10 @@ class Presence:
         self._sightings = []
         for tick_ms, heard in self._alignment.closed():
             events += self._expire_before(tick_ms)
+            self._liveness.close(tick_ms + TICK_MS, heard)
             events += self._hear(tick_ms, heard)
         events += self._expire_before(self.reached_ms)
+        self._liveness.close(self.reached_ms)
         return events
 
     def _hear(self, tick_ms: int, heard: Readings) -> Iterator[PresenceEvent]:
@@ -211,7 +226,9 @@ class Presence:
             self._no_timer_before_ms = int(due.min())
             if self._no_timer_before_ms >= until_ms:
                 return
-            rows = np.flatnonzero(due < (self._no_timer_before_ms // TICK_MS + 1) * TICK_MS)
+            second_over_ms = (self._no_timer_before_ms // TICK_MS + 1) * TICK_MS
+            self._liveness.close(second_over_ms)
+            rows = np.flatnonzero(due < second_over_ms)
             over = []
             for row in rows.tolist():
                 yield from self._grow_silent(row, int(due[row]))
@@ -230,7 +247,9 @@ class Presence:
             case Stage.OPEN:
                 yield VisitSilent(*self._about(row, due, "visit.silent", last_ms), last_ms=last_ms)
             case Stage.SILENT if stay["zone"] != NOWHERE:
-                yield self._left(row, stay, SILENT, due)
+                # The longest sleep of a phone must have passed with somebody listening, or silence says nothing.
+                deaf = self._liveness.was_deaf(int(stay["zone"]), due, within_ms=self._tuning.silent_ms)
+                yield self._left(row, stay, SENSOR_OUTAGE if deaf else SILENT, due)
             case Stage.INACTIVE:
                 yield from self._end(row, SILENT, last_ms)
 

@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from engine import liveness
 from engine.plan import NOWHERE, Plan
 from engine.position import UNPLACED
 from engine.readings import Readings, from_columns
 from engine.stays import end_all
 
-VERSION = 1
+VERSION = 2
 
 Table = npt.NDArray[np.void]
 Ints = npt.NDArray[np.int64]
@@ -32,6 +33,7 @@ class Kept(NamedTuple):
     pending: Readings
     recent: Readings
     table: Table
+    liveness: liveness.Kept
 
 
 class _Written(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,6 +45,10 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     late: int
     pending: list[bytes]
     recent: list[bytes]
+    told_of_sensors: bool
+    signs: list[
+        bytes
+    ]  # sensor and instant of those whose second is open, newest of each sensor, last deaf of each zone
     fields: str  # of the table: a snapshot of other columns must not be misread
     table: bytes
 
@@ -58,6 +64,8 @@ def pack(kept: Kept, plan: Plan) -> bytes:
             late=kept.late,
             pending=kept.pending.columns(),
             recent=kept.recent.columns(),
+            told_of_sensors=kept.liveness.told,
+            signs=[column.tobytes() for column in kept.liveness[1:]],
             fields=_fields(kept.table.dtype),
             table=kept.table.tobytes(),
         )
@@ -79,11 +87,13 @@ def unpack(blob: bytes, plan: Plan, row_type: np.dtype[np.void]) -> Kept:
             raise Unusable("a snapshot with other columns")
         table = np.frombuffer(written.table, old_type).copy()
         pending, recent = from_columns(written.pending), from_columns(written.recent)
+        signs = _signs(written)
     except (msgspec.DecodeError, ValueError) as problem:
         raise problem if isinstance(problem, Unusable) else Unusable(f"not a snapshot: {problem}") from problem
     sensor = _found_again(written.sensors, plan.sensor_index)
     table = _carried_over(table, written, plan, row_type)
-    return Kept(written.newest_ms, written.late, _heard_by(pending, sensor), _heard_by(recent, sensor), table)
+    heard, lately = _heard_by(pending, sensor), _heard_by(recent, sensor)
+    return Kept(written.newest_ms, written.late, heard, lately, table, _signs_of(signs, written, sensor, plan))
 
 
 def _fields(row_type: np.dtype[np.void]) -> str:
@@ -103,6 +113,32 @@ def _with_levels(row_type: np.dtype[np.void], levels: int) -> np.dtype[np.void]:
 def _found_again(keys: Sequence[str], index: dict[str, int]) -> Ints:
     """Old row -> new row, -1 for what is gone; one more entry at the end, so that -1 stays -1."""
     return np.array([*(index.get(key, -1) for key in keys), -1], np.int64)
+
+
+def _signs(written: _Written) -> liveness.Kept:
+    """As written, with the rows of the old plan. Raises ValueError."""
+    types = (np.int32, np.int64, np.int64, np.int64)
+    columns = [np.frombuffer(column, kind).copy() for column, kind in zip(written.signs, types, strict=True)]
+    signs = liveness.Kept(written.told_of_sensors, *columns)
+    if list(map(len, signs[2:])) != [len(signs.sensor), len(written.sensors), len(written.zones)]:
+        raise ValueError("signs of life that are not of its sensors and zones")
+    return signs
+
+
+def _signs_of(signs: liveness.Kept, written: _Written, sensor: Ints, plan: Plan) -> liveness.Kept:
+    open_sensor = sensor[signs.sensor].astype(np.int32)
+    known = open_sensor >= 0
+    last_ms = _moved(signs.last_ms, sensor, len(plan.sensors))
+    deaf_ms = _moved(signs.deaf_ms, _found_again(written.zones, plan.zone_index), len(plan.zones))
+    return liveness.Kept(signs.told, open_sensor[known], signs.at_ms[known], last_ms, deaf_ms)
+
+
+def _moved(old: Ints, row: Ints, rows: int) -> Ints:
+    """Instants in their new rows, NEVER_MS where there was none."""
+    moved = np.full(rows, liveness.NEVER_MS, np.int64)
+    stays = row[:-1] >= 0
+    moved[row[:-1][stays]] = old[stays]
+    return moved
 
 
 def _heard_by(heard: Readings, sensor: Ints) -> Readings:
