@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-import msgspec
 import sqlalchemy as sa
 from paho.mqtt.client import MQTTMessage
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from engine.broker import client
+from sensors import wire
 
 # Handles of devices bound to somebody who has, or had at the time, consented to presence.
 MEMBERS_HANDLES = """
@@ -58,7 +58,7 @@ class Audit:
 
     def _on_message(self, _client: object, _data: object, message: MQTTMessage) -> None:
         try:
-            batch = msgspec.msgpack.decode(message.payload)
-            self._heard.update((batch["epoch"], handle) for handle in batch["handle"])
-        except (msgspec.DecodeError, KeyError, TypeError):
+            batch = wire.read_batch(bytes(message.payload))
+            self._heard.update((batch.epoch, handle) for handle in batch.columns().handle.tolist())
+        except wire.Malformed:
             self.unreadable += 1

@@ -7,13 +7,15 @@ for the plan's sensors only, everyone else shares one name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from engine.readings import Members, Readings, readings
+from engine.readings import Members, Readings
 from sensors import wire
 
 # What is refused of a sender that is not one of the plan's sensors is counted under this name.
@@ -26,6 +28,32 @@ REMEMBERED = 1_024
 # Boots of one sensor that are remembered: after a restart the spool of the boot before it may still arrive.
 BOOTS = 4
 NOBODY = 0  # no member has this key
+
+
+class Handles:
+    """Whose each handle is, in columns sorted by handle, so that all rows of a batch are looked up at once."""
+
+    def __init__(self, member_of: Mapping[tuple[int, int], int]) -> None:
+        """member_of  (epoch, handle) -> member"""
+        epoch, handle, member = (
+            np.array([(*key, member) for key, member in member_of.items()], np.int64).reshape(-1, 3).T
+        )
+        order = np.lexsort((handle, epoch))
+        handle, member = handle[order], member[order]
+        epochs, starts = np.unique(epoch[order], return_index=True)
+        spans = pairwise([*starts.tolist(), len(handle)])
+        self._epochs = {
+            number: (handle[start:end], member[start:end])
+            for number, (start, end) in zip(epochs.tolist(), spans, strict=True)
+        }
+
+    def members(self, epoch: int, handle: npt.NDArray[np.int64]) -> Members:
+        """Whose these handles are in *epoch*, NOBODY where they are nobody's."""
+        if epoch not in self._epochs:
+            return np.full(len(handle), NOBODY, np.int64)
+        known, member = self._epochs[epoch]
+        at = np.minimum(np.searchsorted(known, handle), len(known) - 1)
+        return np.where(known[at] == handle, member[at], NOBODY)
 
 
 class Refused(NamedTuple):
@@ -82,24 +110,22 @@ class Border:
         self.refused: Counter[Refused] = Counter()
         self.unknown_handles: Counter[str] = Counter()
 
-    def take(
-        self, topic: str, payload: bytes, now_ms: int, member_of: Mapping[tuple[int, int], int]
-    ) -> Readings | None:
+    def take(self, topic: str, payload: bytes, now_ms: int, handles: Handles, *, off_ms: int = 0) -> Readings | None:
         """The readings of one published payload, None where it holds none; the reason is in the counters.
 
-        now_ms     the engine's own clock, against which a sensor's clock is judged
-        member_of  (epoch, handle) -> member
+        now_ms  the engine's own clock, against which a sensor's clock is judged
+        off_ms  what is to be added to the sensor's times, where its clock is known to be wrong
         """
         sensor = topic.rpartition("/")[2]
         if sensor not in self._row:
             self.refused[Refused(STRANGER, "unknown-sensor")] += 1
             return None
         try:
-            batch = self._news(sensor, payload, now_ms)
+            batch, rows = self._news(sensor, payload, now_ms - off_ms)  # the time as its clock has it
         except wire.Malformed as problem:
             self.refused[Refused(sensor, problem.reason)] += 1
             return None
-        device = _members(batch.epoch, batch.handle, member_of)
+        device = handles.members(batch.epoch, rows.handle)
         known = device != NOBODY
         members = int(np.count_nonzero(known))
         if members < len(device):
@@ -107,8 +133,9 @@ class Border:
         if not members:
             return None
         # A clock slightly ahead is taken at our own time, so that one sensor cannot hurry the rest.
-        t_ms = np.minimum(batch.t0_ms + np.array(batch.dt_ms, np.int64), now_ms)
-        heard = readings(t_ms, device, np.full(len(device), self._row[sensor]), batch.rssi_dbm)
+        t_ms = np.minimum(batch.t0_ms + rows.dt_ms + off_ms, now_ms)
+        sensors = np.full(len(device), self._row[sensor], np.int32)
+        heard = Readings(t_ms, device, sensors, rows.rssi_dbm.astype(np.float32))
         return heard if members == len(device) else heard.at(known)
 
     def gaps(self) -> dict[str, int]:
@@ -135,16 +162,17 @@ class Border:
         self.refused = Counter({Refused(sensor, reason): count for sensor, reason, count in kept.refused})
         self.unknown_handles = Counter(kept.unknown_handles)
 
-    def _news(self, sensor: str, payload: bytes, now_ms: int) -> wire.Batch:
+    def _news(self, sensor: str, payload: bytes, now_ms: int) -> tuple[wire.Batch, wire.Columns]:
         """A batch that may be believed and was not taken before. Raises Malformed with the reason if it is none."""
         batch = wire.read_batch(payload)
+        rows = batch.columns()
         if batch.sensor != sensor:
             raise wire.Malformed("another-sensor")
-        if batch.t0_ms + max(batch.dt_ms, default=0) > now_ms + AHEAD_MS:
+        if batch.t0_ms + int(rows.dt_ms.max(initial=0)) > now_ms + AHEAD_MS:
             raise wire.Malformed("from-the-future")
         if not self._is_new(batch):
             raise wire.Malformed("repeat")
-        return batch
+        return batch, rows
 
     def _is_new(self, batch: wire.Batch) -> bool:
         boots = self._boots.setdefault(batch.sensor, [])
@@ -155,7 +183,3 @@ class Border:
         if len(boots) > BOOTS:
             self._lost[batch.sensor] += boots.pop(0).missing
         return True
-
-
-def _members(epoch: int, handles: Iterable[int], member_of: Mapping[tuple[int, int], int]) -> Members:
-    return np.array([member_of.get((epoch, handle), NOBODY) for handle in handles], np.int64)

@@ -10,9 +10,10 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
-from engine.batches import Border
+from engine.batches import Border, Handles
 from engine.broker import Message, Subscriber
 from engine.clock import Pace, system_clock
+from engine.clocks import TOLERANCE_MS, Clocks
 from engine.events import PresenceEvent
 from engine.identity import BadAddress, Identity
 from engine.keys import Keys
@@ -29,6 +30,8 @@ SNAPSHOT = "presence"
 # A sensor that nothing was heard of for so long counts as silent: in event time, but never less than it may take in
 # real time for a heartbeat to get here.
 SILENT_MS, SILENT_REAL_MS = 30_000, 5_000
+# What a message may take to get here, in real time: with a faster clock, that much event time.
+TRAVELS_REAL_MS = 1_000
 # A heartbeat further ahead than this comes from a clock that is wrong: time must not run ahead with it.
 AHEAD_MS = 60_000
 
@@ -60,7 +63,8 @@ class Ingest:
         self._plan, self._identity = plan, identity
         self._ledger, self._subscriber, self._keys, self._pace = ledger, subscriber, keys, pace
         self._lanes = Lanes()
-        self._member_of: dict[tuple[int, int], int] = {}
+        self.clocks = Clocks(max(TOLERANCE_MS, int(TRAVELS_REAL_MS * pace.speed)))
+        self._handles, self._members = Handles({}), frozenset[int]()
         self._list_is_stale = True
         self._turn_ms = 0
         self._heard_ms: dict[str, int] = {}  # sensor -> newest event time
@@ -87,7 +91,7 @@ class Ingest:
     def round(self, timeout_s: float) -> int:
         """Wait at most *timeout_s* for messages, carry out in one transaction what they mean; how many they were."""
         arrived, now_ms = self._subscriber.take(timeout_s), self._pace.now()
-        self._lanes.add(arrived, system_clock(), no_later_than_ms=now_ms + AHEAD_MS)
+        self._lanes.add(arrived, system_clock(), no_later_than_ms=now_ms + AHEAD_MS, right=self._right)
         messages = self._lanes.ready(system_clock(), away=self._subscriber.away)
         if not messages and not self._list_is_stale and now_ms < self._turn_ms:
             return 0
@@ -105,7 +109,7 @@ class Ingest:
             self.lag_ms_max = max(self.lag_ms_max, now_ms - oldest_ms)
             self.observations += sum(heard.size for heard in readings)
             # Lanes come one after the other; in order of time, none is late for another's sake.
-            events += self.presence.absorb(joined(readings).in_order())
+            events += self.presence.absorb(joined(readings).by_time())
         events += self.presence.expire(self.reached_ms)
         # Others wait while we write: what can be done before is done before.
         snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
@@ -135,11 +139,11 @@ class Ingest:
     def _renew_list(self, tx: sa.Connection, now_ms: int) -> tuple[wire.AllowList, list[PresenceEvent]]:
         """The list that is right now, and the ends of the visits of those who are no longer on it."""
         self._list_is_stale = False
-        before = set(self._member_of.values())
+        before = self._members
         allow, member_of = self._identity.allow_list(tx, now_ms)
-        self._member_of = dict(member_of)
+        self._handles, self._members = Handles(member_of), frozenset(member_of.values())
         self._turn_ms = self._identity.next_turn_ms(now_ms)
-        gone = sorted(before - set(self._member_of.values()))
+        gone = sorted(before - self._members)
         return allow, [event for member in gone for event in self.presence.forget(member, now_ms)]
 
     def where(self) -> Whereabouts:
@@ -157,10 +161,12 @@ class Ingest:
         _, _, kind, *_ = message.topic.split("/", 3)
         try:
             if kind == "obs":
-                heard = self.border.take(message.topic, message.payload, now_ms, self._member_of)
+                sensor = _sensor_of(message)
+                off_ms = self.clocks.right(sensor, 0)
+                heard = self.border.take(message.topic, message.payload, now_ms, self._handles, off_ms=off_ms)
                 if heard is not None:
                     readings.append(heard)
-                    self._hear_of(message.topic.rpartition("/")[2], int(heard.t_ms.max()))
+                    self._hear_of(sensor, int(heard.t_ms.max()))
             elif kind == "health":
                 self._note(wire.read_health(message.payload), now_ms)
             elif kind == "bind":
@@ -168,20 +174,33 @@ class Ingest:
         except wire.Malformed as problem:
             self.refused[problem.reason] += 1
 
+    def _right(self, message: Message, at_ms: int) -> int:
+        """What the time is when *message* says *at_ms*; when it came tells whether its sensor's clock is right."""
+        sensor = _sensor_of(message)
+        # A retained heartbeat is as old as it likes.
+        if not message.retained and sensor in self._plan.sensor_index:
+            self.clocks.note(sensor, at_ms, self._pace.at(message.arrived_real_ms))
+        return self.clocks.right(sensor, at_ms)
+
     def _note(self, health: wire.Health, now_ms: int) -> None:
-        if health.at_ms > now_ms + AHEAD_MS:
+        at_ms = self.clocks.right(health.sensor, health.at_ms)
+        if at_ms > now_ms + AHEAD_MS:
             self.refused["clock-ahead"] += 1
             return
         if health.status != "online":
             self._heard_ms.pop(health.sensor, None)
             return
         if health.sensor in self._plan.sensor_index:
-            self._hear_of(health.sensor, min(health.at_ms, now_ms))
+            self._hear_of(health.sensor, min(at_ms, now_ms))
         # While a sensor still holds back what it heard, silence proves nothing: time waits for it. And a clock that is
         # slightly ahead is taken at our own time, as the border does with what it heard.
         if health.spooled == 0:
-            self.reached_ms = max(self.reached_ms, min(health.at_ms, now_ms))
+            self.reached_ms = max(self.reached_ms, min(at_ms, now_ms))
 
     def _hear_of(self, sensor: str, at_ms: int) -> None:
         self._signs.append((self._plan.sensor_index[sensor], at_ms))
         self._heard_ms[sensor] = max(at_ms, self._heard_ms.get(sensor, 0))
+
+
+def _sensor_of(message: Message) -> str:
+    return message.topic.rpartition("/")[2]

@@ -8,7 +8,7 @@ waited for.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -62,13 +62,23 @@ class Lanes:
         self._newest_ms: dict[int, int] = {}  # lane -> newest event time that has come
         self._last_real_ms: dict[int, int] = {}
 
-    def add(self, messages: Iterable[Message], now_real_ms: int, *, no_later_than_ms: int) -> None:
+    def add(
+        self,
+        messages: Iterable[Message],
+        now_real_ms: int,
+        *,
+        no_later_than_ms: int,
+        right: Callable[[Message, int], int] = lambda _, at_ms: at_ms,
+    ) -> None:
         """Take messages in the order in which each lane brought them.
 
         no_later_than_ms  what claims to be later comes from a clock that is wrong, and must hold up nobody
+        right             what the time is when a message says that it is so late
         """
         for message in messages:
             second = second_of(message.payload)
+            if second is not None:
+                second = second._replace(at_ms=right(message, second.at_ms))
             if second is not None and second.at_ms > no_later_than_ms:
                 second = None
             self._waiting.setdefault(message.lane, deque()).append((second.at_ms if second else None, message))

@@ -42,7 +42,7 @@ from engine.plan import Plan
 from engine.presence import Presence
 from engine.settings import Settings
 from engine.start import data_folder, listening, read_plan, read_the_book
-from engine.status import SensorFault, Status
+from engine.status import SensorClock, SensorFault, Status
 from engine.stream import Stream
 from engine.tuning import Tuning
 from rules import api as rules_api
@@ -175,6 +175,7 @@ class Engine:
             lag_ms_max=int(ingest.lag_ms_max / self.settings.pace.speed),
             connected=self.subscriber.connected,
             sensors_silent=list(ingest.silent()),
+            clocks_wrong=[SensorClock(sensor=s, off_ms=ms) for s, ms in sorted(ingest.clocks.wrong.items())],
             observations=ingest.observations,
             late_observations=ingest.presence.late,
             missing_batches=sum(ingest.border.gaps().values()),

@@ -16,12 +16,18 @@ class SensorFault(BaseModel):
     count: int
 
 
+class SensorClock(BaseModel):
+    sensor: str
+    off_ms: int = Field(description="What is added to its times to put them right; negative where it is ahead")
+
+
 class Status(BaseModel):
     clock_ms: int
     reached_ms: int = Field(description="Event time, as far as sensors have told")
     lag_ms_max: int = Field(description="Longest delay, in real ms, from an observation to its round of ingest")
     connected: bool = Field(description="Whether the broker is there")
     sensors_silent: list[str]
+    clocks_wrong: list[SensorClock] = Field(description="Sensors whose clocks are wrong; what they hear is put right")
     observations: int = Field(description="Rows taken in since the process started")
     late_observations: int = Field(description="Rows that came after their second was closed")
     missing_batches: int = Field(description="Batches that sensors numbered and that never came")

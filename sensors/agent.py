@@ -20,7 +20,7 @@ RETRY_MS = 200
 _WEAKEST_DBM, _STRONGEST_DBM = -120, -1
 # wire.Offset: a batch spans a minute at most.
 _LONGEST_MS = 60_000
-# 20 bytes a row at most make 160 KiB, within wire.MOST_PAYLOAD_BYTES.
+# 12 octets a row, packed, make 96 KiB; as lists 20 at most, 160 KiB: within wire.MOST_PAYLOAD_BYTES either way.
 MOST_ROWS = 8_192
 
 _Key = tuple[int, int, int]  # epoch, handle, channel

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,11 +40,34 @@ Signal = Annotated[int, msgspec.Meta(ge=-127, le=20)]
 Channel = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
+def _packed(kind: str, of: str) -> msgspec.Meta:
+    return msgspec.Meta(
+        description=f"The same packed: {of} each, without padding", extra_json_schema={"x-packed": kind}
+    )
+
+
+# A column may come packed, as our own agents send it: a tenth of the work for whoever reads it.
+PackedHandles = Annotated[bytes, _packed("<u8", "8 octets, unsigned, little-endian")]
+PackedOffsets = Annotated[bytes, _packed("<u2", "2 octets, unsigned, little-endian")]
+PackedSignals = Annotated[bytes, _packed("<i1", "1 octet, two's complement")]
+PackedChannels = Annotated[bytes, _packed("<u1", "1 octet")]
+
+
+class Columns(NamedTuple):
+    """The rows of a batch, as columns of equal length, each value within its bounds."""
+
+    handle: npt.NDArray[np.int64]
+    dt_ms: npt.NDArray[np.int64]
+    rssi_dbm: npt.NDArray[np.int64]
+    channel: npt.NDArray[np.int64]
+
+
 class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one sensor heard of members in about one second, as columns of equal length.
 
     boot and seq name the batch: seq rises by one within a boot, so repeats and gaps show.
     t0_ms + dt_ms[i] is when row i was heard; rssi_dbm[i] its signal; channel[i] the Wi-Fi channel.
+    Each column is a list, or packed: in JSON, base64 of the octets.
     """
 
     sensor: Name
@@ -50,11 +75,18 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seq: Count
     epoch: Count
     t0_ms: Instant
-    handle: list[Handle]
-    dt_ms: list[Offset]
-    rssi_dbm: list[Signal]
-    channel: list[Channel]
+    handle: list[Handle] | PackedHandles
+    dt_ms: list[Offset] | PackedOffsets
+    rssi_dbm: list[Signal] | PackedSignals
+    channel: list[Channel] | PackedChannels
     version: int = VERSION
+
+    def columns(self) -> Columns:
+        """The rows, however they came. Raises Malformed."""
+        found = Columns(*(_column(name, getattr(self, name)) for name in _BOUNDS))
+        if len({len(column) for column in found}) != 1:
+            raise Malformed("ragged-columns")
+        return found
 
 
 class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +152,44 @@ class Malformed(Exception):
         self.reason = reason
 
 
+# -- columns --------------------------------------------------------------------------------------
+
+
+class _Bounds(NamedTuple):
+    kind: np.dtype[Any]
+    least: int
+    most: int
+
+
+# As the types above say it, for packed columns.
+_BOUNDS = {
+    "handle": _Bounds(np.dtype("<u8"), 1, 2**HANDLE_BITS - 1),
+    "dt_ms": _Bounds(np.dtype("<u2"), 0, 60_000),
+    "rssi_dbm": _Bounds(np.dtype("<i1"), -127, 20),
+    "channel": _Bounds(np.dtype("<u1"), 0, 255),
+}
+
+
+def _column(name: str, values: list[int] | bytes) -> npt.NDArray[np.int64]:
+    if isinstance(values, list):
+        return np.array(values, np.int64)  # checked when it was decoded
+    kind, least, most = _BOUNDS[name]
+    if len(values) % kind.itemsize:
+        raise Malformed("ragged-columns")
+    column = np.frombuffer(values, kind)
+    if len(column) and not (least <= column.min() and column.max() <= most):
+        raise Malformed("not-a-batch")
+    return column.astype(np.int64)
+
+
+def packed(batch: Batch) -> Batch:
+    """The same batch with every column packed."""
+    lists = {name: getattr(batch, name) for name in _BOUNDS if isinstance(getattr(batch, name), list)}
+    return msgspec.structs.replace(
+        batch, **{name: np.array(values, _BOUNDS[name].kind).tobytes() for name, values in lists.items()}
+    )
+
+
 # -- topics ---------------------------------------------------------------------------------------
 
 SHARDS = 8
@@ -158,8 +228,8 @@ _allow_from_msgpack = msgspec.msgpack.Decoder(AllowList).decode
 
 
 def pack(message: Batch | Health) -> bytes:
-    """MessagePack, as our own agents publish."""
-    return _pack(message)
+    """MessagePack, as our own agents publish: the columns of a batch packed."""
+    return _pack(packed(message) if isinstance(message, Batch) else message)
 
 
 def _looks_like_json(payload: bytes) -> bool:
@@ -168,7 +238,10 @@ def _looks_like_json(payload: bytes) -> bool:
 
 
 def read_batch(payload: bytes) -> Batch:
-    """Decode a batch from MessagePack or JSON, told apart by the first byte. Raises Malformed."""
+    """Decode a batch from MessagePack or JSON, told apart by the first byte. Raises Malformed.
+
+    Its packed columns are looked into by Batch.columns.
+    """
     _check_size(payload)
     try:
         batch = _batch_from_json(payload) if _looks_like_json(payload) else _batch_from_msgpack(payload)
@@ -178,8 +251,6 @@ def read_batch(payload: bytes) -> Batch:
         raise Malformed("not-decodable") from problem
     if batch.version != VERSION:
         raise Malformed("unknown-version")
-    if not len(batch.handle) == len(batch.dt_ms) == len(batch.rssi_dbm) == len(batch.channel):
-        raise Malformed("ragged-columns")
     return batch
 
 

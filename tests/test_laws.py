@@ -17,7 +17,8 @@ from tests.conftest import ROOT
 
 # Pure: values in, values out. Time and chance are handed in, and nothing is read or written.
 ROOMS = {
-    "engine": "batches events feed geo grid liveness position presence readings snapshot stays tuning visits zones",
+    "engine": "batches clocks events feed geo grid liveness position presence readings snapshot stays tuning visits "
+    "zones",
     "rules": "book codes decide events journey life sayings segments standing times when words",
     "sensors": "airframes frames wire",
 }

@@ -748,6 +748,16 @@ export interface components {
              */
             till?: string;
         };
+        /** SensorClock */
+        SensorClock: {
+            /** Sensor */
+            sensor: string;
+            /**
+             * Off Ms
+             * @description What is added to its times to put them right; negative where it is ahead
+             */
+            off_ms: number;
+        };
         /** SensorFault */
         SensorFault: {
             /** Sensor */
@@ -934,6 +944,11 @@ export interface components {
             connected: boolean;
             /** Sensors Silent */
             sensors_silent: string[];
+            /**
+             * Clocks Wrong
+             * @description Sensors whose clocks are wrong; what they hear is put right
+             */
+            clocks_wrong: components["schemas"]["SensorClock"][];
             /**
              * Observations
              * @description Rows taken in since the process started

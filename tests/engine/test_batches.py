@@ -6,16 +6,17 @@ import random
 import tracemalloc
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.batches import AHEAD_MS, BOOTS, REMEMBERED, STRANGER, Border, Refused
+from engine.batches import AHEAD_MS, BOOTS, NOBODY, REMEMBERED, STRANGER, Border, Handles, Refused
 from sensors import wire
 
 SENSORS = {"s-1": 0, "s-2": 1}
 NOW_MS = 1_790_000_000_000
-MEMBER_OF = {(7, 101): 1, (7, 102): 2}
+HANDLES = Handles({(7, 102): 2, (7, 101): 1, (6, 5): 9})
 
 
 def batch(seq: int = 0, *, sensor: str = "s-1", boot: int = 1, **changed: object) -> wire.Batch:
@@ -29,7 +30,7 @@ def batch(seq: int = 0, *, sensor: str = "s-1", boot: int = 1, **changed: object
 def give(border: Border, *batches: wire.Batch, now_ms: int = NOW_MS) -> list[int]:
     """The number of readings that came of each."""
     topic = wire.observations_topic("test", "s-1")
-    taken = [border.take(topic, wire.pack(each), now_ms, MEMBER_OF) for each in batches]
+    taken = [border.take(topic, wire.pack(each), now_ms, HANDLES) for each in batches]
     return [heard.size if heard else 0 for heard in taken]
 
 
@@ -39,13 +40,13 @@ def border() -> Border:
 
 
 def test_a_batch_becomes_one_reading_a_row(border):
-    heard = border.take(wire.observations_topic("test", "s-2"), wire.pack(batch(sensor="s-2")), NOW_MS, MEMBER_OF)
+    heard = border.take(wire.observations_topic("test", "s-2"), wire.pack(batch(sensor="s-2")), NOW_MS, HANDLES)
     assert [column.tolist() for column in heard] == [[NOW_MS - 2_000, NOW_MS - 1_100], [1, 2], [1, 1], [-50.0, -70.0]]
 
 
 def test_json_says_the_same_as_messagepack(border):
     topic = wire.observations_topic("test", "s-1")
-    heard = border.take(topic, msgspec.json.encode(batch()), NOW_MS, MEMBER_OF)
+    heard = border.take(topic, msgspec.json.encode(batch()), NOW_MS, HANDLES)
     assert heard.device.tolist() == [1, 2]
 
 
@@ -106,10 +107,15 @@ def test_a_batch_from_more_than_a_minute_ahead_is_refused(border):
 
 
 def test_a_sensor_slightly_ahead_is_heard_at_our_own_time(border):
-    heard = border.take(
-        wire.observations_topic("test", "s-1"), wire.pack(batch(t0_ms=NOW_MS + 5_000)), NOW_MS, MEMBER_OF
-    )
+    heard = border.take(wire.observations_topic("test", "s-1"), wire.pack(batch(t0_ms=NOW_MS + 5_000)), NOW_MS, HANDLES)
     assert heard.t_ms.tolist() == [NOW_MS, NOW_MS]
+
+
+@pytest.mark.parametrize("off_ms", [3_600_000, -3_600_000])
+def test_a_clock_known_to_be_off_is_put_right_before_it_is_judged(border, off_ms):
+    payload = wire.pack(batch(t0_ms=NOW_MS - 2_000 - off_ms))
+    heard = border.take(wire.observations_topic("test", "s-1"), payload, NOW_MS, HANDLES, off_ms=off_ms)
+    assert heard.t_ms.tolist() == [NOW_MS - 2_000, NOW_MS - 1_100]
 
 
 def test_a_sensor_may_only_speak_for_itself(border):
@@ -119,7 +125,7 @@ def test_a_sensor_may_only_speak_for_itself(border):
 
 def test_all_strangers_share_one_counter(border):
     for number in range(50):
-        border.take(f"sojourn/test/obs/0/s-{number + 10}", wire.pack(batch()), NOW_MS, MEMBER_OF)
+        border.take(f"sojourn/test/obs/0/s-{number + 10}", wire.pack(batch()), NOW_MS, HANDLES)
     assert border.refused == {Refused(STRANGER, "unknown-sensor"): 50}
 
 
@@ -138,15 +144,15 @@ def test_all_strangers_share_one_counter(border):
     ids=["empty", "no-code", "cut-json", "deep-json", "other-types", "version", "ragged", "huge"],
 )
 def test_malformed_payloads_are_counted_by_their_reason(border, payload, reason):
-    assert border.take(wire.observations_topic("test", "s-1"), payload, NOW_MS, MEMBER_OF) is None
+    assert border.take(wire.observations_topic("test", "s-1"), payload, NOW_MS, HANDLES) is None
     assert border.refused == {Refused("s-1", reason): 1}
 
 
 @given(st.text(max_size=80), st.binary(max_size=300))
 def test_no_topic_and_no_bytes_raise_past_the_border(topic, payload):
     border = Border(SENSORS)
-    assert border.take(topic, payload, NOW_MS, MEMBER_OF) is None
-    assert border.take(wire.observations_topic("test", "s-1"), payload, NOW_MS, MEMBER_OF) is None
+    assert border.take(topic, payload, NOW_MS, HANDLES) is None
+    assert border.take(wire.observations_topic("test", "s-1"), payload, NOW_MS, HANDLES) is None
     assert border.refused.total() == 2
 
 
@@ -156,7 +162,7 @@ def test_no_damage_to_a_good_payload_raises_past_the_border(data):
     for _ in range(data.draw(st.integers(1, 4))):
         payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
     border = Border(SENSORS)
-    border.take(wire.observations_topic("test", "s-1"), bytes(payload), NOW_MS, MEMBER_OF)
+    border.take(wire.observations_topic("test", "s-1"), bytes(payload), NOW_MS, HANDLES)
     assert border.refused.total() <= 1
 
 
@@ -181,7 +187,7 @@ def test_a_hundred_thousand_hostile_payloads_are_counted_in_flat_memory(border):
                     payload = b'{"sensor":"s-1","boot":%d}' % chance.randrange(2**60)
             stranger = chance.randrange(3) == 0
             topic = f"sojourn/test/obs/1/{chance.randrange(2**40)}" if stranger else chance.choice(topics)
-            taken = border.take(topic, payload, NOW_MS, MEMBER_OF)
+            taken = border.take(topic, payload, NOW_MS, HANDLES)
             sent += taken is None
 
     attack(75_000)
@@ -225,3 +231,20 @@ def test_what_is_kept_between_restarts_is_bounded(border):
     for boot in range(20):
         give(border, *(batch(seq, boot=boot) for seq in range(0, 5 * REMEMBERED, 97)))
     assert len(border.dump()) < 2 * BOOTS * REMEMBERED
+
+
+KEYS = st.tuples(st.integers(0, 3), st.integers(1, 2**53 - 1) | st.integers(1, 9))
+
+
+@given(st.dictionaries(KEYS, st.integers(1, 50), max_size=20), st.lists(KEYS, max_size=20))
+def test_a_column_of_handles_is_looked_up_as_one_by_one(member_of, asked):
+    asked += list(member_of)
+    found = [Handles(member_of).members(epoch, np.array([handle])).tolist() for epoch, handle in asked]
+    assert found == [[member_of.get(key, NOBODY)] for key in asked]
+
+
+@given(st.dictionaries(KEYS, st.integers(1, 50), max_size=20), st.integers(0, 3))
+def test_a_whole_epoch_is_looked_up_at_once(member_of, epoch):
+    handle = [number for of, number in member_of if of == epoch]
+    expected = [member_of[epoch, number] for number in handle]
+    assert Handles(member_of).members(epoch, np.array(handle, np.int64)).tolist() == expected

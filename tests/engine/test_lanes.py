@@ -118,3 +118,11 @@ def test_nothing_passes_that_is_further_ahead_than_apart(steps: list[tuple[int, 
         newest[lane] += more_ms * 1_000
         lanes.add([batch(lane, newest[lane])], 0, no_later_than_ms=EVER)
         assert all(at_ms <= min(newest.values()) + APART_MS for at_ms in instants(lanes.ready(0)))
+
+
+def test_nobody_waits_for_a_clock_that_is_behind_once_it_is_put_right() -> None:
+    lanes = Lanes()
+    behind_ms = {0: 300_000, 1: 0}
+    said = [batch(0, 700_000), batch(1, 1_000_000)]
+    lanes.add(said, 0, no_later_than_ms=EVER, right=lambda message, at_ms: at_ms + behind_ms[message.lane])
+    assert instants(lanes.ready(0)) == [700_000, 1_000_000]

@@ -123,3 +123,14 @@ def test_columns_of_unequal_length_are_refused():
 
 def test_joining_nothing_gives_no_readings():
     assert joined([]).size == 0
+
+
+FAR = st.sampled_from([0, 1, 2**40, 2**60])
+
+
+@given(ROWS, FAR, FAR)
+def test_rows_are_ordered_by_time_device_sensor_and_then_signal_however_far_apart(rows, apart_ms, apart):
+    moved = [(one[0] + (row % 2) * apart_ms, one[1] + (row % 3) * apart, *one[2:]) for row, one in enumerate(rows)]
+    heard = of(moved)
+    expected = sorted(zip(*map(np.ndarray.tolist, heard), strict=True))
+    assert list(zip(*map(np.ndarray.tolist, heard.in_order()), strict=True)) == expected

@@ -141,7 +141,7 @@ def test_a_crowd_larger_than_a_batch_loses_nobody_and_fits_the_wire(epoch_of, li
     for address in crowd:
         stadium.hear(in_the_air(address, dbm=-119, channel=200), 60_000)
     batches = [read_batch(pack(stadium.gather(60_000))) for _ in range(2)]
-    assert sorted(handle for batch in batches for handle in batch.handle) == sorted(crowd.values())
+    assert sorted(handle for batch in batches for handle in batch.columns().handle) == sorted(crowd.values())
 
 
 def test_the_heartbeat_counts_what_became_of_each_frame(agent, in_the_air):

@@ -99,7 +99,7 @@ def test_batches_arrive_in_order_and_as_they_were(mosquitto, ear, uplink_to):
             uplink.send(batch(seq))
         ear.wait_until(has_come(ear, batch(300)))
     heard = [wire.read_batch(payload) for payload in ear.on[wire.observations_topic("demo", "s1")]]
-    assert heard == [batch(seq) for seq in range(1, 301)]
+    assert heard == [wire.packed(batch(seq)) for seq in range(1, 301)]
 
 
 def test_a_batch_says_what_it_is_packed_in(mosquitto, ear, uplink_to):

@@ -59,8 +59,21 @@ def reason(read, *arguments) -> str:
 
 @given(batches())
 def test_a_batch_reads_the_same_from_messagepack_and_from_json(batch):
-    assert wire.read_batch(wire.pack(batch)) == batch
+    assert wire.read_batch(wire.pack(batch)) == wire.packed(batch)
     assert wire.read_batch(msgspec.json.encode(batch)) == batch
+    assert wire.read_batch(msgspec.json.encode(wire.packed(batch))) == wire.packed(batch)
+
+
+@given(batches())
+def test_the_rows_of_a_batch_are_the_same_packed_and_as_lists(batch):
+    rows = [batch.handle, batch.dt_ms, batch.rssi_dbm, batch.channel]
+    assert [column.tolist() for column in batch.columns()] == rows
+    assert [column.tolist() for column in wire.packed(batch).columns()] == rows
+
+
+def test_columns_packed_and_as_lists_may_stand_in_one_batch():
+    batch = wire.read_batch(msgspec.msgpack.encode(GOOD | {"rssi_dbm": b"\xc4"}))
+    assert batch.columns().rssi_dbm.tolist() == [-60]
 
 
 @given(healths)
@@ -112,11 +125,20 @@ GOOD = {
         ({"rssi_dbm": [21]}, "not-a-batch"),
         ({"rssi_dbm": [None]}, "not-a-batch"),
         ({"channel": ["6"]}, "not-a-batch"),
+        ({"handle": bytes(8)}, "not-a-batch"),
+        ({"handle": (2**53).to_bytes(8, "little")}, "not-a-batch"),
+        ({"handle": b"\xff" * 8}, "not-a-batch"),
+        ({"handle": b"\1" * 7}, "ragged-columns"),
+        ({"handle": b"\1" + bytes(15)}, "not-a-batch"),
+        ({"channel": b"\6\6"}, "ragged-columns"),
+        ({"dt_ms": (60_001).to_bytes(2, "little")}, "not-a-batch"),
+        ({"rssi_dbm": b"\x15"}, "not-a-batch"),
+        ({"rssi_dbm": b"\x80"}, "not-a-batch"),
         ({"address": "02:00:00:00:00:01"}, "not-a-batch"),
     ],
 )
 def test_a_batch_that_breaks_the_contract_says_how(change, why):
-    assert reason(wire.read_batch, msgspec.msgpack.encode(GOOD | change)) == why
+    assert reason(lambda payload: wire.read_batch(payload).columns(), msgspec.msgpack.encode(GOOD | change)) == why
 
 
 @pytest.mark.parametrize("read", [wire.read_batch, wire.read_health])

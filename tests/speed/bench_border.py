@@ -19,8 +19,8 @@ def the_border_and_alignment(share: float) -> dict[str, float]:
     with processor() as seconds:
         for number, arrived in enumerate(crowd.seconds):
             now_ms = NOON_MS + (number + 1) * 1_000
-            taken = [border.take(topic, payload, now_ms, crowd.member_of) for topic, payload in arrived]
-            alignment.add(joined([part for part in taken if part is not None]).in_order())
+            taken = [border.take(topic, payload, now_ms, crowd.handles) for topic, payload in arrived]
+            alignment.add(joined([part for part in taken if part is not None]).by_time())
             rows += sum(part.size for _, part in alignment.closed())
         alignment.reach(NOON_MS + (SECONDS + 10) * 1_000)
         rows += sum(part.size for _, part in alignment.closed())

@@ -29,8 +29,8 @@ def decoded(crowd: Heard) -> Iterator[Readings]:
     border = Border(crowd.plan.sensor_index)
     for number, arrived in enumerate(crowd.seconds):
         now_ms = NOON_MS + (number + 1) * 1_000
-        taken = [border.take(topic, payload, now_ms, crowd.member_of) for topic, payload in arrived]
-        yield joined([part for part in taken if part is not None]).in_order()
+        taken = [border.take(topic, payload, now_ms, crowd.handles) for topic, payload in arrived]
+        yield joined([part for part in taken if part is not None]).by_time()
 
 
 def settled(plan: Plan, members: int, seconds: int = WARM) -> tuple[Presence, Iterator[Readings]]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from shapely import box
 
+from engine.batches import Handles
 from engine.plan import Level, Plan, Sensor, Zone
 from sensors import wire
 
@@ -32,14 +33,13 @@ Second = list[tuple[str, bytes]]  # topic, payload
 class Heard(NamedTuple):
     """A crowd as the engine's border meets it.
 
-    seconds    what arrives in each second, from NOON_MS on
-    member_of  (epoch, handle) -> member
-    rows       observations in all     updates  members heard in a second, summed over the seconds
+    seconds  what arrives in each second, from NOON_MS on
+    rows     observations in all     updates  members heard in a second, summed over the seconds
     """
 
     plan: Plan
     seconds: list[Second]
-    member_of: dict[tuple[int, int], int]
+    handles: Handles
     rows: int
     updates: int
 
@@ -90,7 +90,7 @@ def heard(plan: Plan, members: int, seconds: int) -> Heard:
         rows += int(np.count_nonzero(loud))
         updates += int(np.count_nonzero(loud.any(axis=1)))
     member_of = {(EPOCH, one): row + 1 for row, one in enumerate(handle.tolist())}
-    return Heard(plan, parts, member_of, rows, updates)
+    return Heard(plan, parts, Handles(member_of), rows, updates)
 
 
 class _Places:
