@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import TemporaryDirectory
+from time import thread_time
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -73,6 +74,8 @@ LEAST_PERIOD_S = 0.2
 SWITCH_S = 0.0005
 # How long a round of ingest waits for a first message, and how many make the next one follow at once.
 WAIT_S, MANY = 0.2, 200
+# However long a round took, the next one comes within this: pages and coupons wait for it.
+LONGEST_PAUSE_MS = 500
 PAGES_FOLDER = Path(__file__).resolve().parent.parent / "dashboards" / "dist"
 
 
@@ -98,15 +101,19 @@ class Engine:
         """Messages to events; then the picture, which must see presence between two rounds."""
         drawn_real_ms = 0
         while not self.stopping.is_set():
-            began_real_ms = system_clock()
+            began_real_ms, began_s = system_clock(), thread_time()
             taken = self.ingest.round(WAIT_S)
+            worked_ms = (thread_time() - began_s) * 1_000
             now_real_ms = system_clock()
             if now_real_ms - drawn_real_ms >= self.settings.frame_period_ms:
                 drawn_real_ms = now_real_ms
                 self._show(now_real_ms)
             # Gathered, messages cost far less than one by one; where many wait already, there is nothing to wait for.
+            # Each round keeps the whole state: where that is work for longer than a round should last, rounds are made
+            # rarer, so that half the time is left for what arrives.
             if taken < MANY:
-                self.stopping.wait((began_real_ms + self.settings.round_ms - system_clock()) / 1_000)
+                pause_ms = min(worked_ms, LONGEST_PAUSE_MS) if worked_ms > self.settings.round_ms else 0
+                self.stopping.wait(max(began_real_ms + self.settings.round_ms - system_clock(), pause_ms) / 1_000)
 
     def _show(self, now_real_ms: int) -> None:
         if not self.ingest.reached_ms:

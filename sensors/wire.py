@@ -177,7 +177,9 @@ def _column(name: str, values: list[int] | bytes) -> npt.NDArray[np.int64]:
     if len(values) % kind.itemsize:
         raise Malformed("ragged-columns")
     column = np.frombuffer(values, kind)
-    if len(column) and not (least <= column.min() and column.max() <= most):
+    # A bound that the octets cannot break need not be looked for.
+    limits = np.iinfo(kind)
+    if len(column) and ((least > limits.min and column.min() < least) or (most < limits.max and column.max() > most)):
         raise Malformed("not-a-batch")
     return column.astype(np.int64)
 

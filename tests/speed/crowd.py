@@ -6,6 +6,7 @@ enough: about eight of them, as in a mall with one sensor for 400 m². Sensors g
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -34,14 +35,14 @@ class Heard(NamedTuple):
     """A crowd as the engine's border meets it.
 
     seconds  what arrives in each second, from NOON_MS on
-    rows     observations in all     updates  members heard in a second, summed over the seconds
+    rows     observations of each second     updates  members heard in each second
     """
 
     plan: Plan
     seconds: list[Second]
     handles: Handles
-    rows: int
-    updates: int
+    rows: list[int]
+    updates: list[int]
 
 
 @cache
@@ -72,24 +73,28 @@ def block(levels: int, sensors: int) -> Plan:
 
 
 @cache
-def heard(plan: Plan, members: int, seconds: int) -> Heard:
-    """What the sensors of *plan* publish of so many members in so many seconds."""
+def heard(plan: Plan, members: int, seconds: int, epoch: int = EPOCH, handles: tuple[int, ...] = ()) -> Heard:
+    """What the sensors of *plan* publish of so many members in so many seconds.
+
+    handles  one for each member, in *epoch*; where not given, drawn as the engine draws them
+    """
     chance = np.random.default_rng(members)
-    # 53 bits at random, as the engine draws them.
-    handle = chance.permutation(chance.integers(1, 2**wire.HANDLE_BITS, members, dtype=np.int64))
+    handle = np.array(handles or chance.integers(1, 2**wire.HANDLE_BITS, members), np.int64)
     place = _Places(plan, members, chance)
     phone_db = chance.normal(0.0, PHONE_DB, members)
-    parts, rows, updates = [], 0, 0
+    parts: list[Second] = []
+    numbers = Counter[str]()
+    rows, updates = [], []
     for second in range(seconds):
         due = np.arange(second % EVERY_S, members, EVERY_S)
         place.move(due)
         rssi_dbm = _signals(plan, place, due, chance) + phone_db[due, None]
         loud = (rssi_dbm > FAINTEST_DBM) & (chance.random(rssi_dbm.shape) < DETECTED)
         offset_ms = chance.integers(0, 1_000, len(due))
-        parts.append(list(_batches(plan, second, loud, handle[due], offset_ms, rssi_dbm)))
-        rows += int(np.count_nonzero(loud))
-        updates += int(np.count_nonzero(loud.any(axis=1)))
-    member_of = {(EPOCH, one): row + 1 for row, one in enumerate(handle.tolist())}
+        parts.append(list(_batches(plan, epoch, second, numbers, loud, handle[due], offset_ms, rssi_dbm)))
+        rows.append(int(np.count_nonzero(loud)))
+        updates.append(int(np.count_nonzero(loud.any(axis=1))))
+    member_of = {(epoch, one): row + 1 for row, one in enumerate(handle.tolist())}
     return Heard(plan, parts, Handles(member_of), rows, updates)
 
 
@@ -127,7 +132,7 @@ def _signals(plan: Plan, place: _Places, who: np.ndarray, chance: np.random.Gene
     return AT_A_METRE_DBM - LOSS * np.log10(np.maximum(away_m, 1.0)) - FLOOR_DB * floors + noise_db
 
 
-def _batches(plan, second, loud, handle, offset_ms, rssi_dbm):  # type: ignore[no-untyped-def]
+def _batches(plan, epoch, second, numbers, loud, handle, offset_ms, rssi_dbm):  # type: ignore[no-untyped-def]
     for row, sensor in enumerate(plan.sensors):
         rows = np.flatnonzero(loud[:, row])
         if not len(rows):
@@ -137,12 +142,13 @@ def _batches(plan, second, loud, handle, offset_ms, rssi_dbm):  # type: ignore[n
         batch = wire.Batch(
             sensor=sensor.key,
             boot=1,
-            seq=second,
-            epoch=EPOCH,
+            seq=numbers[sensor.key],
+            epoch=epoch,
             t0_ms=NOON_MS + second * 1_000 + first_ms,
             handle=handle[rows].tolist(),
             dt_ms=(offset_ms[rows] - first_ms).tolist(),
             rssi_dbm=np.clip(np.rint(rssi_dbm[rows, row]), -120, -1).astype(int).tolist(),
             channel=[6] * len(rows),
         )
+        numbers[sensor.key] += 1
         yield wire.observations_topic(plan.site, sensor.key), wire.pack(batch)
