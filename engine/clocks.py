@@ -36,16 +36,15 @@ class _Run(msgspec.Struct):
     def takes(self, late_ms: int, tolerance_ms: int) -> bool:
         return self.most_late_ms - tolerance_ms <= late_ms <= self.least_late_ms + tolerance_ms
 
-    @property
-    def steady(self) -> bool:
-        return self.messages >= STEADY_MESSAGES and self.until_ms - self.from_ms >= STEADY_MS
+    def lasted(self, steady_ms: int) -> bool:
+        return self.messages >= STEADY_MESSAGES and self.until_ms - self.from_ms >= steady_ms
 
 
 class Clocks:
     """The clocks of the sensors that have been heard of. Our own time is handed in."""
 
-    def __init__(self, tolerance_ms: int = TOLERANCE_MS) -> None:
-        self._tolerance_ms = tolerance_ms
+    def __init__(self, tolerance_ms: int = TOLERANCE_MS, steady_ms: int = STEADY_MS) -> None:
+        self._tolerance_ms, self._steady_ms = tolerance_ms, steady_ms
         self._runs: dict[str, _Run] = {}
         self._off_ms: dict[str, int] = {}
         self._usual_ms = 0  # how late most sensors' messages are, where that is beyond the tolerance
@@ -72,10 +71,10 @@ class Clocks:
             self._usual_ms = self._usual()
         if abs(late_ms - self._usual_ms) <= self._tolerance_ms:
             self._off_ms.pop(sensor, None)
-        elif run.steady:
+        elif run.lasted(self._steady_ms):
             self._off_ms[sensor] = run.least_late_ms - self._usual_ms
 
     def _usual(self) -> int:
-        steady = [run.least_late_ms for run in self._runs.values() if run.steady]
+        steady = [run.least_late_ms for run in self._runs.values() if run.lasted(self._steady_ms)]
         late_ms = median_low(steady) if len(steady) >= QUORUM else 0
         return late_ms if abs(late_ms) > self._tolerance_ms else 0

@@ -13,7 +13,7 @@ import structlog
 from engine.batches import Border, Handles
 from engine.broker import Message, Subscriber
 from engine.clock import Pace, system_clock
-from engine.clocks import TOLERANCE_MS, Clocks
+from engine.clocks import STEADY_MS, TOLERANCE_MS, Clocks
 from engine.events import PresenceEvent
 from engine.identity import BadAddress, Identity
 from engine.keys import Keys
@@ -30,8 +30,9 @@ SNAPSHOT = "presence"
 # A sensor that nothing was heard of for so long counts as silent: in event time, but never less than it may take in
 # real time for a heartbeat to get here.
 SILENT_MS, SILENT_REAL_MS = 30_000, 5_000
-# What a message may take to get here, in real time: with a faster clock, that much event time.
-TRAVELS_REAL_MS = 1_000
+# What a message may take to get here, and for how long many may take as long, in real time: with a faster clock, that
+# much event time.
+TRAVELS_REAL_MS, STEADY_REAL_MS = 1_000, 5_000
 # A heartbeat further ahead than this comes from a clock that is wrong: time must not run ahead with it.
 AHEAD_MS = 60_000
 
@@ -63,7 +64,10 @@ class Ingest:
         self._plan, self._identity = plan, identity
         self._ledger, self._subscriber, self._keys, self._pace = ledger, subscriber, keys, pace
         self._lanes = Lanes()
-        self.clocks = Clocks(max(TOLERANCE_MS, int(TRAVELS_REAL_MS * pace.speed)))
+        self.clocks = Clocks(
+            tolerance_ms=max(TOLERANCE_MS, int(TRAVELS_REAL_MS * pace.speed)),
+            steady_ms=max(STEADY_MS, int(STEADY_REAL_MS * pace.speed)),
+        )
         self._handles, self._members = Handles({}), frozenset[int]()
         self._list_is_stale = True
         self._turn_ms = 0
