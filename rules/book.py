@@ -27,32 +27,25 @@ class Mall:
     zones: Mapping[str, frozenset[str]]
     no_marketing: frozenset[str]
     shops: frozenset[str]
+    # A zone's kind or tag -> the shops that trade in such zones.
+    categories: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: Plan) -> Mall:
         named: dict[str, set[str]] = {}
+        categories: dict[str, set[str]] = {}
         for zone in plan.zones:
             for name in (zone.kind, *zone.tags):
                 named.setdefault(name, set()).add(zone.key)
+                if zone.shop is not None:
+                    categories.setdefault(name, set()).add(zone.shop)
         named |= {zone.key: {zone.key} for zone in plan.zones}  # a key means that zone, whatever it is also a tag of
         return cls(
             {name: frozenset(keys) for name, keys in named.items()},
             frozenset(zone.key for zone in plan.zones if zone.no_marketing),
             frozenset(plan.shops()),
+            {name: frozenset(shops) for name, shops in categories.items()},
         )
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What may be given. cost (minor units) is what a redemption costs, and feeds every budget."""
-
-    key: str
-    title: Texts
-    shops: tuple[str, ...]
-    cost: int
-    valid_ms: int
-    terms: Texts | None = None
-    visit_bound: bool = False  # void when the visit ends, however long it would still be valid
 
 
 class Cap(NamedTuple):
@@ -67,6 +60,23 @@ class Cap(NamedTuple):
     def is_gap(self) -> bool:
         """One per some time is a pause between offers; a redemption clears it."""
         return self.per == "time" and self.most == 1
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What may be given. cost (minor units) is what a redemption costs, and feeds every budget.
+
+    capacity: at most so many coupons of it, to all members together, within a rolling time
+    """
+
+    key: str
+    title: Texts
+    shops: tuple[str, ...]
+    cost: int
+    valid_ms: int
+    terms: Texts | None = None
+    capacity: Cap | None = None
+    visit_bound: bool = False  # void when the visit ends, however long it would still be valid
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,9 @@ class _Reader:
 
     def _offer(self, key: str, node: Node) -> Offer:
         _check_key(key, node)
-        fields = node.fields(required=("title", "shops", "cost", "valid"), optional=("terms", "visit_bound"))
+        fields = node.fields(
+            required=("title", "shops", "cost", "valid"), optional=("terms", "capacity", "visit_bound")
+        )
         return Offer(
             key,
             fields.take("title", _texts, {}),
@@ -109,6 +111,7 @@ class _Reader:
             fields.take("cost", Node.whole, 0),
             fields.take("valid", _length, 0),
             fields.take("terms", _texts, None),
+            fields.take("capacity", _cap(), None),
             fields.take("visit_bound", Node.truth, False),
         )
 
@@ -252,7 +255,8 @@ def _cap(*spans: str) -> Callable[[Node], Cap]:
     def read(node: Node) -> Cap:
         match = _CAP.fullmatch(node.text())
         if match is None or (match[2] in ("step", "visit") and match[2] not in spans):
-            raise node.fault(f"'{node.text()}' is no limit; write it like '7 per visit' or '20 per 30d'")
+            like = "'7 per visit' or '20 per 30d'" if spans else "'20 per 15m'"
+            raise node.fault(f"'{node.text()}' is no limit; write it like {like}")
         most, per = int(match[1]), match[2]
         if per in spans:
             return Cap(most, per, 0, node.path)

@@ -5,6 +5,8 @@ Everything about the visit comes from the events alone, so the same events give 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -18,20 +20,32 @@ from rules.events import (
     CouponSuperseded,
     CouponVoided,
 )
+from rules.times import DAY_MS
 
 OFFERS_CONSENT = "personal_offers"
 # Enough for "ten visits within ninety days"; a member who comes daily needs no longer memory to be a regular.
 MOST_VISITS_REMEMBERED = 100
+# Money spent longer ago is not loaded for a decision, so no condition may ask for it.
+SPENDING_WINDOW_MS = 90 * DAY_MS
 
 REDEEMED, VOID, EXPIRED, SUPERSEDED = "redeemed", "void", "expired", "superseded"
 
 
 class Profile(NamedTuple):
-    """What the member told when joining. birthday is MM-DD; home_km the way home."""
+    """What the member told when joining. birthday is MM-DD; home_km the way home; attributes what the mall knows."""
 
     birthday: str | None = None
     language: str = "en"
     home_km: float | None = None
+    attributes: Mapping[str, str | float] = MappingProxyType({})
+
+
+class Purchase(NamedTuple):
+    """Money spent in a shop, as its till or a receipt told; whether with a coupon or not."""
+
+    at_ms: int
+    shop: str
+    amount_minor: int
 
 
 class Exposure(msgspec.Struct, frozen=True, gc=False):
@@ -109,6 +123,7 @@ class Memory(msgspec.Struct, frozen=True):
     visit: Visit | None = None
     visits_ms: tuple[int, ...] = ()  # when each visit started, oldest first, this one included
     started_ms: dict[str, int] = {}  # journey -> when its last instance started
+    dwelt_ms: dict[str, int] = {}  # zone -> time spent there in the visits that ended
 
     def after(self, event: Moment) -> Memory:
         if isinstance(event, VisitStarted):
@@ -122,19 +137,27 @@ class Memory(msgspec.Struct, frozen=True):
         if self.visit is None or self.visit.key != event.visit:
             return self  # late news of an earlier visit
         if isinstance(event, VisitEnded):
-            return msgspec.structs.replace(self, visit=None)
+            total = {zone: self.dwelt_ms.get(zone, 0) + dwelt_ms for zone, dwelt_ms in self.visit.dwelt_ms.items()}
+            return msgspec.structs.replace(self, visit=None, dwelt_ms=self.dwelt_ms | total)
         visit = self.visit.after(event)
         return self if visit is self.visit else msgspec.structs.replace(self, visit=visit)
 
 
 class Standing(NamedTuple):
-    """All that a decision about one member may rest on. exposures: of the last 30 days at least, oldest first."""
+    """All that a decision about one member may rest on.
+
+    exposures  of the last 30 days at least, oldest first
+    purchases  of the last 90 days at least, oldest first
+    room       how many more of an offer its capacity lets go now; an offer without capacity is not in it
+    """
 
     member: int
     profile: Profile = Profile()
     consents: frozenset[str] = frozenset()
     memory: Memory = Memory()
     exposures: tuple[Exposure, ...] = ()
+    purchases: tuple[Purchase, ...] = ()
+    room: Mapping[str, int] = MappingProxyType({})
 
     @property
     def visit(self) -> Visit | None:
