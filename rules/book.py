@@ -108,14 +108,21 @@ class Arm(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """One link of a chain. redeemed, exhausted: the step to go on with, where it is not the next in the list."""
+    """One link of a chain.
+
+    upgrade_if  what must hold for a better offer than the one that is out
+    optional    gives way as soon as the step listed next is ready
+    redeemed, exhausted  the step to go on with, where it is not the next in the list
+    """
 
     key: str
     path: str
     when: tuple[Condition, ...]
     arms: tuple[Arm, ...]
     why: Texts
+    upgrade_if: tuple[Condition, ...] = ()
     skip_after_ms: int | None = None
+    optional: bool = False
     jitter_ms: int = 0
     redeemed: str | None = None
     exhausted: str | None = None

@@ -184,7 +184,10 @@ class _Walk:
                 return self._skip(here, _first_unmet(lines), lines)
             if patience_ms is not None and self._now_ms >= patience_ms:
                 return self._skip(here, "patience", lines)
-            wakes_ms = earliest([answer.changes_ms, patience_ms])
+            ready, next_ms = self._next_is_ready(step, lines)
+            if ready:
+                return self._skip(here, "gave way", lines)
+            wakes_ms = earliest([answer.changes_ms, patience_ms, next_ms])
             rests = msgspec.structs.replace(here, wakes_ms=wakes_ms, ready_ms=None)
             return self._note(rests, Note("waits", _first_unmet(lines), step.key, -1, None, lines)), None, False
         ready_ms = self._now_ms if here.ready_ms is None else here.ready_ms
@@ -214,8 +217,21 @@ class _Walk:
         waited = Line(f"{step.path}/wait", True, "unredeemed when the wait was over")
         if here.rung + 1 >= len(step.arms[here.arm].rungs):
             return self._go_on(here, step.exhausted, "exhausted", [waited])
+        answer, lines = ask(step.upgrade_if, self._standing, self._now_ms)
+        if not answer.held:
+            return self._go_on(here, step.exhausted, "no upgrade wanted", [waited, *lines])
         live = here.out if exposure is not None and exposure.live(self._now_ms) else None
-        return self._propose(here, step, here.arm, here.rung + 1, live, None, [waited])
+        return self._propose(here, step, here.arm, here.rung + 1, live, None, [waited, *lines])
+
+    def _next_is_ready(self, step: Step, lines: list[Line]) -> tuple[bool, int | None]:
+        """Whether an optional step must give way, and when time alone may change that."""
+        following = self._journey.after(step.key) if step.optional else None
+        if following is None:
+            return False, None
+        answer, seen = ask(self._journey.step(following).when, self._standing, self._now_ms)
+        if answer.held:
+            lines += seen
+        return answer.held, None if answer.held else answer.changes_ms
 
     def _choose(self, step: Step, lines: list[Line]) -> int:
         """The first arm that fits; the default, last, always does. What was looked at is added to *lines*."""

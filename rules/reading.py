@@ -10,14 +10,27 @@ from pathlib import Path
 from engine.plan import Plan
 from rules.book import LONGEST_WINDOW_MS, Arm, Book, Cap, Join, Journey, Limits, Mall, Offer, Rung, Start, Step, Texts
 from rules.segments import Segment, read_segment
+from rules.shape import (
+    ARM,
+    BOOK,
+    BUDGET,
+    FINISH,
+    HOLDOUT,
+    JOURNEY,
+    LADDER,
+    LANGUAGES,
+    LIMITS,
+    START,
+    START_EVENTS,
+    STEP,
+    STOP,
+    STOP_EVENTS,
+)
 from rules.source import Fields, Node, Source, Spoilt, nearest
 from rules.times import MINUTE_MS, Calendar, Hours, length_ms
-from rules.words import Terms, read_conditions
+from rules.words import NO_ZONES, Terms, read_conditions
 
 SCHEMA = 1
-LANGUAGES = ("en", "zh-Hans")
-START_EVENTS = ("visit.started", "zone.entered", "coupon.redeemed")
-STOP_EVENTS = ("visit.ended",)
 
 
 def read_book(path: Path, plan: Plan) -> Book:
@@ -70,19 +83,26 @@ class _Reader:
         self._segments: dict[str, Segment] = {}
 
     def book(self, root: Node, text: str) -> Book:
-        fields = root.fields(required=("schema", "timezone", "offers", "journeys"), optional=("limits", "segments"))
+        fields = root.part(BOOK)
         fields.take("schema", lambda node: node.whole(SCHEMA, SCHEMA), SCHEMA)
         self._calendar = fields.take("timezone", self._timezone, self._calendar)
         self._offers = fields.take("offers", lambda node: node.each_entry(self._offer), {})
+        mall = self._mall
+        kinds = {name: mall.zones.get(name, NO_ZONES) for name in mall.categories}
         self._segments = fields.take(
-            "segments", lambda node: node.each_entry(lambda _, segment: read_segment(segment)), {}
+            "segments",
+            lambda node: node.each_entry(lambda _, one: read_segment(one, mall.shops, mall.categories, kinds)),
+            {},
         )
         self._terms = Terms(
             self._calendar,
-            self._mall.zones,
-            self._mall.no_marketing,
+            mall.zones,
+            mall.no_marketing,
             frozenset(fields["offers"].entries() if "offers" in fields else ()),
             self._segments,
+            mall.shops,
+            mall.categories,
+            frozenset(key for key, offer in self._offers.items() if offer.capacity),
         )
         limits = fields.take("limits", self._limits, Limits())
         journeys: dict[str, Journey] = fields.take("journeys", lambda node: node.each_entry(self._journey), {})
@@ -122,9 +142,9 @@ class _Reader:
         return shops
 
     def _limits(self, node: Node) -> Limits:
-        fields = node.fields(optional=("quiet", "member", "upgrades", "budget", "holdout"))
-        budget = fields.take("budget", lambda one: one.fields(optional=("day", "visit")), Fields({}))
-        holdout = fields.take("holdout", lambda one: one.fields(required=("percent", "salt")), Fields({}))
+        fields = node.part(LIMITS)
+        budget = fields.take("budget", lambda one: one.part(BUDGET), Fields({}))
+        holdout = fields.take("holdout", lambda one: one.part(HOLDOUT), Fields({}))
         return Limits(
             fields.take("quiet", lambda one: one.through(Hours.read), None),
             fields.take("member", lambda one: one.each(_cap("visit")), ()),
@@ -137,7 +157,7 @@ class _Reader:
 
     def _journey(self, key: str, node: Node) -> Journey:
         _check_key(key, node)
-        fields = node.fields(required=("priority", "start", "steps"), optional=("stop", "finish"))
+        fields = node.part(JOURNEY)
         fields.take("stop", self._stop, None)
         steps = fields.take("steps", lambda one: one.each(self._step), ())
         if "steps" in fields:
@@ -152,7 +172,7 @@ class _Reader:
         )
 
     def _start(self, node: Node) -> Start:
-        fields = node.fields(required=("event",), optional=("when", "once"))
+        fields = node.part(START)
         return Start(
             fields.take("event", lambda one: one.one_of(START_EVENTS, "event"), ""),
             fields.take("when", lambda one: read_conditions(one, self._terms), ()),
@@ -161,19 +181,15 @@ class _Reader:
         )
 
     def _stop(self, node: Node) -> None:
-        node.fields(required=("event",)).take("event", lambda one: one.one_of(STOP_EVENTS, "event"), "")
+        node.part(STOP).take("event", lambda one: one.one_of(STOP_EVENTS, "event"), "")
 
     def _finish(self, node: Node) -> Join | None:
-        join = node.fields(required=("join", "step"))
+        join = node.part(FINISH)
         return Join(join.take("join", Node.text, ""), join.take("step", Node.text, ""))
 
     def _step(self, node: Node) -> Step:
-        ladder = ("try", "wait")
-        fields = node.fields(
-            required=("id",),
-            optional=("when", "choose", "why", "optional", "skip_after", "jitter", "redeemed", "exhausted", *ladder),
-        )
-        if ("choose" in fields) == any(key in fields for key in ladder):
+        fields = node.part(STEP)
+        if ("choose" in fields) == any(key in fields for key in LADDER):
             node.fault("a step has either try and wait, or choose with several of them")
         arms = fields.take("choose", self._choose, ()) if "choose" in fields else (Arm((), self._rungs(node, fields)),)
         skip_after_ms = fields.take("skip_after", _length, None)
@@ -186,7 +202,9 @@ class _Reader:
             when=fields.take("when", lambda one: read_conditions(one, self._terms), ()),
             arms=arms,
             why=fields.take("why", _texts, _GENERAL_WHY),
+            upgrade_if=fields.take("upgrade_if", lambda one: read_conditions(one, self._terms), ()),
             skip_after_ms=skip_after_ms,
+            optional=optional,
             jitter_ms=fields.take("jitter", _length, 0),
             redeemed=fields.take("redeemed", Node.text, None),
             exhausted=fields.take("exhausted", Node.text, None),
@@ -202,7 +220,7 @@ class _Reader:
         return arms
 
     def _arm(self, node: Node) -> Arm:
-        fields = node.fields(required=("try", "wait"), optional=("when",))
+        fields = node.part(ARM)
         when = fields.take("when", lambda one: read_conditions(one, self._terms), ())
         return Arm(when, self._rungs(node, fields))
 

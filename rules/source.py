@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from rules.shape import Part
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -25,16 +27,32 @@ MOST_NESTING = 12
 _DIRECTIVE = re.compile(r"^%YAML\s+(?!1\.2\b)(\S+)", re.MULTILINE)
 
 
+ERROR, WARNING = "error", "warning"
+
+
 class Fault(NamedTuple):
-    """One mistake: where (line and column from 1), at which path, what is wrong and the way out."""
+    """One mistake: where (line and column from 1), at which path, what is wrong and the way out.
+
+    severity: an error is no book at all or one that cannot do what it says; a warning may be meant
+    """
 
     line: int
     column: int
     path: str
     says: str
+    severity: str = ERROR
 
     def text(self, name: str) -> str:
-        return f"{name}:{self.line}:{self.column}: {self.path + ': ' if self.path else ''}{self.says}"
+        kind = "" if self.severity == ERROR else f"{self.severity}: "
+        return f"{name}:{self.line}:{self.column}: {kind}{self.path + ': ' if self.path else ''}{self.says}"
+
+
+class Faults(list[Fault]):
+    """What is wrong with a document so far; lines are its text."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self.lines = lines
 
 
 class SourceError(Exception):
@@ -61,12 +79,20 @@ def nearest(word: str, known: Iterable[str]) -> str:
 class Node:
     """One value of the document: where it stands, its path, and readers that note a fault when it does not fit."""
 
-    def __init__(self, value: object, path: str, place: tuple[int, int], faults: list[Fault]) -> None:
+    def __init__(self, value: object, path: str, place: tuple[int, int], faults: Faults) -> None:
         self.value, self.path, self.place, self._faults = value, path, place, faults
 
-    def fault(self, says: str) -> Spoilt:
+    def fault(self, says: str, *, severity: str = ERROR) -> Spoilt:
         """Note what is wrong here; to be raised, or dropped where reading can go on."""
-        self._faults.append(Fault(self.place[0] + 1, self.place[1] + 1, self.path, says))
+        self._faults.append(Fault(self.place[0] + 1, self.place[1] + 1, self.path, says, severity))
+        return Spoilt()
+
+    def fault_within(self, offset: int, says: str) -> Spoilt:
+        """The same, at one character of a text that stands on one line, so that an editor jumps right there."""
+        line, column = self.place  # of the key, where there is one
+        starts = self._faults.lines[line].find(str(self.value), column) if line < len(self._faults.lines) else -1
+        column = column if starts < 0 else starts + offset
+        self._faults.append(Fault(line + 1, column + 1, self.path, says))
         return Spoilt()
 
     def text(self) -> str:
@@ -118,7 +144,10 @@ class Node:
         return _each(self.items(), read)
 
     def each_or_one(self, read: Callable[[Node], T]) -> tuple[T, ...]:
-        return _each(self.one_or_more(), read)
+        nodes = self.one_or_more()
+        if not nodes:
+            raise self.fault("the list is empty; name at least one")
+        return _each(nodes, read)
 
     def entries(self) -> dict[str, Node]:
         """A mapping with keys of the writer's own choice."""
@@ -145,6 +174,9 @@ class Node:
             if key not in entries:
                 self.fault(f"'{key}' is missing")
         return Fields({key: node for key, node in entries.items() if key in known})
+
+    def part(self, part: Part) -> Fields:
+        return self.fields(required=part.required, optional=part.optional)
 
     def each_entry(self, read: Callable[[str, Node], T]) -> dict[str, T]:
         good: dict[str, T] = {}
@@ -190,7 +222,7 @@ class Source:
 
     def __init__(self, text: str, name: str) -> None:
         """Parse YAML 1.2. Raises SourceError where it is no YAML at all."""
-        self.name, self.faults = name, list[Fault]()
+        self.name, self.faults = name, Faults(text.splitlines() or [""])
         if len(text) > MOST_CHARACTERS:
             raise SourceError(name, [Fault(1, 1, "", f"{len(text)} characters is more than {MOST_CHARACTERS}")])
         older = _DIRECTIVE.search(text)

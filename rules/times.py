@@ -21,9 +21,9 @@ DAY_MS = 24 * HOUR_MS
 LONGEST_VISIT_MS = 12 * HOUR_MS
 
 _UNIT_MS = {"d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "s": SECOND_MS}
-_LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_HOUR = re.compile(r"(\d{1,2}):(\d{2})")
-_HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
+_LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+_HOUR = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
+_HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
 
 
 class NotTime(ValueError):

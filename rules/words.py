@@ -5,27 +5,52 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
+from rules.expression import read_expression
+from rules.habits import Categories, Counter, read_spend, read_visits
 from rules.segments import Segment
+from rules.shape import (
+    CAPACITY,
+    COUNTED,
+    DAY_GROUPS,
+    DAYS,
+    HOURS,
+    LENGTH,
+    ROWS,
+    SPENT,
+    STAYED,
+    TEXT,
+    Schema,
+    one_of,
+    one_or_more,
+    ref,
+)
 from rules.source import Node, nearest
 from rules.standing import Standing
 from rules.times import DAY_MS, Calendar, Hours, length_ms, length_text
 from rules.when import Answer, Condition, Test, all_of, any_of, earliest, none_of
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-DAY_GROUPS = {"weekdays": frozenset(DAYS[:5]), "weekend": frozenset(DAYS[5:])}
 NO_ZONES: frozenset[str] = frozenset()
 
 
 class Terms(NamedTuple):
-    """What the words of a condition may refer to. zones: a zone's key, kind or tag -> the zones meant."""
+    """What the words of a condition may refer to.
+
+    zones       a zone's key, kind or tag -> the zones meant
+    categories  a zone's kind or tag -> the shops that trade there
+    limited     the offers that have a capacity
+    """
 
     calendar: Calendar
     zones: Mapping[str, frozenset[str]]
     no_marketing: frozenset[str]
     offers: frozenset[str]
     segments: Mapping[str, Segment]
+    shops: frozenset[str] = frozenset()
+    categories: Categories = MappingProxyType({})
+    limited: frozenset[str] = frozenset()
 
 
 def read_conditions(node: Node, terms: Terms) -> tuple[Condition, ...]:
@@ -41,7 +66,7 @@ def read_condition(row: Node, terms: Terms) -> Condition:
     word, value = next(iter(entries.items()))
     if word not in VOCABULARY:
         raise value.fault(f"unknown condition '{word}'; {nearest(word, VOCABULARY)}")
-    return Condition(row.path, word, VOCABULARY[word](value, terms))
+    return Condition(row.path, word, VOCABULARY[word].read(value, terms))
 
 
 def _zones(node: Node, terms: Terms) -> frozenset[str]:
@@ -140,7 +165,7 @@ def _in_zone(node: Node, terms: Terms) -> Test:
 
 
 def _stayed(node: Node, terms: Terms) -> Test:
-    fields = node.fields(required=("zone", "for"))
+    fields = node.part(STAYED)
     zones = fields.take("zone", lambda value: _zones(value, terms), NO_ZONES)
     least_ms = fields.take("for", lambda value: value.through(length_ms), 0)
     written = length_text(least_ms)
@@ -223,30 +248,42 @@ def _near(birthday: str, day: date, around: int) -> bool:
 
 
 def _segment(node: Node, terms: Terms) -> Test:
-    belongs = terms.segments[node.one_of(terms.segments, "segment")]
-
-    def test(standing: Standing, now_ms: int) -> Answer:
-        held, seen = belongs(standing.profile)
-        return Answer(held, seen, settled=True)
-
-    return test
+    belongs, settled = terms.segments[node.one_of(terms.segments, "segment")]
+    return _counted(belongs, settled=settled)
 
 
 def _visits(node: Node, terms: Terms) -> Test:
-    fields = node.fields(required=("within",), optional=("at_least", "at_most"))
-    if not {"at_least", "at_most"} & set(fields):
-        raise node.fault("visits needs at_least or at_most")
-    within_ms = fields.take("within", lambda value: value.through(length_ms), 0)
-    at_least = fields.take("at_least", lambda value: value.whole(1, 100), 0)
-    at_most = fields.take("at_most", lambda value: value.whole(1, 99), None)
-    written = length_text(within_ms)
+    return _counted(read_visits(node), settled=True)
 
+
+def _spend(node: Node, terms: Terms) -> Test:
+    return _counted(read_spend(node, terms.shops, terms.categories), settled=False)
+
+
+def _counted(counter: Counter, *, settled: bool) -> Test:
     def test(standing: Standing, now_ms: int) -> Answer:
-        count = sum(now_ms - started_ms <= within_ms for started_ms in standing.memory.visits_ms)
-        held = count >= at_least and (at_most is None or count <= at_most)
-        return Answer(held, f"{count} visits within {written}", settled=True)
+        held, seen = counter(standing, now_ms)
+        return Answer(held, seen, settled=settled)
 
     return test
+
+
+def _capacity(node: Node, terms: Terms) -> Test:
+    fields = node.part(CAPACITY)
+    offer = fields.take("offer", lambda value: value.one_of(terms.offers, "offer"), "")
+    if offer and offer not in terms.limited:
+        raise fields["offer"].fault(f"'{offer}' has no capacity to run out of; add capacity: 20 per 15m to the offer")
+    at_least = fields.take("at_least", lambda value: value.whole(1), 1)
+
+    def test(standing: Standing, _: int) -> Answer:
+        room = standing.room.get(offer, 0)
+        return Answer(room >= at_least, f"room for {room} of {at_least}")
+
+    return test
+
+
+def _if(node: Node, terms: Terms) -> Test:
+    return read_expression(node, terms.calendar)
 
 
 def _several(combine: Callable[[Sequence[Answer]], Answer]) -> Callable[[Node, Terms], Test]:
@@ -263,20 +300,31 @@ def _several(combine: Callable[[Sequence[Answer]], Answer]) -> Callable[[Node, T
     return read
 
 
-VOCABULARY: Mapping[str, Callable[[Node, Terms], Test]] = {
-    "time": _time,
-    "days": _days,
-    "present": _present,
-    "unseen": _unseen,
-    "in_zone": _in_zone,
-    "stayed": _stayed,
-    "visited": _visited,
-    "redeemed": _redeemed,
-    "not_redeemed": _not_redeemed,
-    "birthday": _birthday,
-    "segment": _segment,
-    "visits": _visits,
-    "all": _several(all_of),
-    "any": _several(any_of),
-    "none": _several(none_of),
+class Word(NamedTuple):
+    """One word of the vocabulary: how its value is read, and what may stand there."""
+
+    read: Callable[[Node, Terms], Test]
+    shape: Schema
+
+
+ZONES, OFFERS = one_or_more(ref("zone")), one_or_more(TEXT)
+VOCABULARY: Mapping[str, Word] = {
+    "time": Word(_time, one_or_more(HOURS)),
+    "days": Word(_days, one_or_more(one_of(*DAYS, *DAY_GROUPS))),
+    "present": Word(_present, LENGTH),
+    "unseen": Word(_unseen, LENGTH),
+    "in_zone": Word(_in_zone, ZONES),
+    "stayed": Word(_stayed, STAYED.schema()),
+    "visited": Word(_visited, ZONES),
+    "redeemed": Word(_redeemed, OFFERS),
+    "not_redeemed": Word(_not_redeemed, OFFERS),
+    "birthday": Word(_birthday, {"anyOf": [one_of("today"), LENGTH]}),
+    "segment": Word(_segment, TEXT),
+    "visits": Word(_visits, COUNTED.schema()),
+    "spend": Word(_spend, SPENT.schema()),
+    "capacity": Word(_capacity, CAPACITY.schema()),
+    "if": Word(_if, TEXT),
+    "all": Word(_several(all_of), ROWS),
+    "any": Word(_several(any_of), ROWS),
+    "none": Word(_several(none_of), ROWS),
 }

@@ -286,3 +286,44 @@ def test_advancing_twice_at_one_moment_changes_nothing_the_second_time(minute):
     before, notes = run.here, list(run.notes)
     assert run.at(minute) is None
     assert (run.here, run.notes) == (before, notes)
+
+
+# -- better offers only when they are worth it; steps that give way ---------------------------------
+
+CHOOSY = COFFEE.replace("wait: 25m", "wait: 25m, upgrade_if: [{visited: denim}]")
+
+
+def test_a_better_offer_follows_only_if_it_is_wanted():
+    run = Run(CHOOSY + LUNCH)
+    run.at(10), run.at(35)
+    assert (run.here.step, run.notes[-2]) == ("lunch", ("moved-on", "no upgrade wanted"))
+
+
+def test_a_better_offer_follows_when_what_it_asks_holds():
+    run = Run(CHOOSY + LUNCH)
+    run.at(10)
+    run.standing = run.standing.after(ZoneEntered("z", NINE_MS, 1, "visit", "denim", 0.9, NINE_MS))
+    assert offer_of(run.at(35)) == "coffee+"
+
+
+OPTIONAL = (
+    "      - {id: look, when: [{visited: denim}], try: [coffee], wait: 5m, optional: true, skip_after: 2h}\n"
+    "      - {id: eat, when: [{present: 20m}], try: [lunch], wait: 30m}\n"
+)
+
+
+def test_an_optional_step_gives_way_as_soon_as_the_next_is_ready():
+    run = Run(OPTIONAL)
+    assert (run.at(0), run.wakes) == (None, 20)
+    assert (offer_of(run.at(20)), run.notes[1]) == ("lunch", ("skipped", "gave way"))
+
+
+def test_an_optional_step_that_is_ready_first_is_not_passed_over():
+    run = Run(OPTIONAL)
+    run.standing = run.standing.after(ZoneEntered("z", NINE_MS, 1, "visit", "denim", 0.9, NINE_MS))
+    assert offer_of(run.at(25)) == "coffee"
+
+
+def test_a_step_that_is_not_optional_holds_the_chain_up():
+    run = Run(OPTIONAL.replace("optional: true, ", ""))
+    assert (run.at(20), run.here.step) == (None, "look")

@@ -17,7 +17,7 @@ from tests.promoting import instant_ms
 
 NINE_MS = instant_ms("09:00")
 MINUTE_MS = 60_000
-FAR = read_segment(Source('{home_km: ">= 20"}', "s").root)
+FAR = read_segment(Source('{home_km: ">= 20"}', "s").root, frozenset(), {}, {})
 TERMS = Terms(
     Calendar("Asia/Shanghai"),
     {"denim": frozenset({"denim"}), "stride": frozenset({"stride"}), "fashion": frozenset({"denim", "stride"})},
