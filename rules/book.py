@@ -29,6 +29,8 @@ class Mall:
     shops: frozenset[str]
     # A zone's kind or tag -> the shops that trade in such zones.
     categories: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    # Shops in zones without marketing: nothing may be given for them either.
+    quiet_shops: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, plan: Plan) -> Mall:
@@ -45,6 +47,7 @@ class Mall:
             frozenset(zone.key for zone in plan.zones if zone.no_marketing),
             frozenset(plan.shops()),
             {name: frozenset(shops) for name, shops in categories.items()},
+            frozenset(key for key, zone in plan.shops().items() if zone.no_marketing),
         )
 
 

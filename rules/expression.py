@@ -89,6 +89,9 @@ def read_expression(node: Node, calendar: Calendar) -> Test:
     text = node.text()
     if len(text) > MOST_CHARACTERS:
         raise node.fault(f"an expression of {len(text)} characters is too long to be read; say it with rows of when")
+    single = re.search(r"(?<![=!<>])=(?!=)", _blank(text))
+    if single:
+        raise node.fault_within(single.start(), "'=' compares nothing; write '=='")
     program = _compile(node, text)
     _check_names(node, text, program)
     _try_out(node, program)
@@ -143,8 +146,6 @@ def _check_names(node: Node, text: str, program: cel.Program) -> None:
             known = VARIABLES[found[1]]
             says = f"{found[1]} has no '{found[2]}'; {nearest(found[2], known)}"
             faults.append(node.fault_within(found.start(2), says))
-    if re.search(r"(?<!=|!|<|>)=(?!=)", bare):
-        faults.append(node.fault("'=' does not compare; write '=='"))
     bound = set(re.findall(r"\.(?:all|exists|exists_one|filter|map)\s*\(\s*(\w+)\s*,", bare))
     for name in program.variables():
         if name not in VARIABLES and name not in bound:

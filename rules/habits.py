@@ -12,7 +12,7 @@ from rules.book import LONGEST_WINDOW_MS
 from rules.shape import COUNTED, SPENT
 from rules.source import Node
 from rules.standing import REDEEMED, SPENDING_WINDOW_MS, Standing
-from rules.times import DAY_MS, length_ms, length_text
+from rules.times import DAY_MS, length_text
 
 Categories = Mapping[str, frozenset[str]]  # a zone's kind or tag -> what trades or lies there
 
@@ -57,7 +57,9 @@ def read_spend(node: Node, shops: frozenset[str], categories: Categories) -> Cou
     fields = node.part(SPENT)
     at_least = fields.take("at_least", lambda value: value.whole(1), 0)
     in_visit = "within" in fields and fields["within"].value == "visit"
-    within_ms = 0 if in_visit else fields.take("within", lambda value: _within(value, SPENDING_WINDOW_MS), 0)
+    within_ms = (
+        0 if in_visit else fields.take("within", lambda value: _within(value, SPENDING_WINDOW_MS, instead="visit"), 0)
+    )
     wanted: frozenset[str] | None = None
     if "shop" in fields or "category" in fields:
         named = fields.take("shop", lambda value: value.each_or_one(lambda one: one.one_of(shops, "shop")), ())
@@ -123,11 +125,9 @@ def _bounds(node: Node, longest_ms: int | None = None) -> _Bounds:
     return _Bounds(at_least, at_most, fields.take("within", lambda value: _within(value, longest_ms), 0))
 
 
-def _within(node: Node, longest_ms: int | None) -> int:
-    within_ms = node.through(length_ms)
+def _within(node: Node, longest_ms: int | None, *, instead: str = "") -> int:
+    within_ms = node.length_ms(least_ms=1, instead=instead)
     if longest_ms is not None and within_ms > longest_ms:
         days = longest_ms // DAY_MS
         raise node.fault(f"'{node.value}' is further back than the {days} days remembered; write {days}d or less")
-    if not within_ms:
-        raise node.fault("nothing happens within no time at all; write a length such as 30d")
     return within_ms

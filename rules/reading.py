@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.plan import Plan
 from rules.book import LONGEST_WINDOW_MS, Arm, Book, Cap, Join, Journey, Limits, Mall, Offer, Rung, Start, Step, Texts
-from rules.segments import Segment, read_segment
+from rules.segments import NOBODY, Segment, read_segment
 from rules.shape import (
     ARM,
     BOOK,
@@ -40,9 +40,13 @@ def read_book(path: Path, plan: Plan) -> Book:
 
 def parse_book(text: str, mall: Mall, *, name: str = "book.yaml") -> Book:
     """The book in *text*. Raises SourceError, which tells every fault by line and column."""
-    source = Source(text, name)
+    return book_of(Source(text, name), mall)
+
+
+def book_of(source: Source, mall: Mall) -> Book:
+    """The book of a parsed document. Raises SourceError."""
     try:
-        book = _Reader(mall).book(source.root, text)
+        book = _Reader(mall).book(source.root, source.text)
     except Spoilt:
         book = None
     source.settle()
@@ -56,7 +60,24 @@ _GENERAL_WHY: Texts = {"en": "Because you are here now.", "zh-Hans": "因为您�
 
 
 def _length(node: Node) -> int:
-    return node.through(length_ms)
+    return node.length_ms(least_ms=1)
+
+
+def _once(node: Node) -> int | None:
+    # An instance belongs to a visit, so once per visit is what happens anyway.
+    return None if node.value == "visit" else node.length_ms(least_ms=1, instead="visit")
+
+
+def _cost(node: Node) -> int:
+    if isinstance(node.value, float):
+        raise node.fault(f"money is counted in minor units; write {round(node.value * 100)} for {node.value:.2f}")
+    return node.whole()
+
+
+def _schema(node: Node) -> int:
+    if node.value != SCHEMA:
+        raise node.fault(f"this program reads books of schema {SCHEMA}; write schema: {SCHEMA}")
+    return SCHEMA
 
 
 def _texts(node: Node) -> Texts:
@@ -84,7 +105,7 @@ class _Reader:
 
     def book(self, root: Node, text: str) -> Book:
         fields = root.part(BOOK)
-        fields.take("schema", lambda node: node.whole(SCHEMA, SCHEMA), SCHEMA)
+        fields.take("schema", _schema, SCHEMA)
         self._calendar = fields.take("timezone", self._timezone, self._calendar)
         self._offers = fields.take("offers", lambda node: node.each_entry(self._offer), {})
         mall = self._mall
@@ -94,15 +115,19 @@ class _Reader:
             lambda node: node.each_entry(lambda _, one: read_segment(one, mall.shops, mall.categories, kinds)),
             {},
         )
+        # What is broken is told where it stands; whoever refers to it is not blamed a second time.
+        written = fields["segments"].value if "segments" in fields else {}
+        broken = dict.fromkeys(written, NOBODY) if isinstance(written, dict) else {}
+        offers = fields["offers"].entries() if "offers" in fields else {}
         self._terms = Terms(
             self._calendar,
             mall.zones,
             mall.no_marketing,
-            frozenset(fields["offers"].entries() if "offers" in fields else ()),
-            self._segments,
+            frozenset(offers),
+            broken | self._segments,
             mall.shops,
             mall.categories,
-            frozenset(key for key, offer in self._offers.items() if offer.capacity),
+            frozenset(key for key, node in offers.items() if isinstance(node.value, dict) and "capacity" in node.value),
         )
         limits = fields.take("limits", self._limits, Limits())
         journeys: dict[str, Journey] = fields.take("journeys", lambda node: node.each_entry(self._journey), {})
@@ -128,7 +153,7 @@ class _Reader:
             key,
             fields.take("title", _texts, {}),
             fields.take("shops", self._shops, ()),
-            fields.take("cost", Node.whole, 0),
+            fields.take("cost", _cost, 0),
             fields.take("valid", _length, 0),
             fields.take("terms", _texts, None),
             fields.take("capacity", _cap(), None),
@@ -149,8 +174,8 @@ class _Reader:
             fields.take("quiet", lambda one: one.through(Hours.read), None),
             fields.take("member", lambda one: one.each(_cap("visit")), ()),
             fields.take("upgrades", lambda one: one.each(_cap("step", "visit")), ()),
-            budget.take("day", Node.whole, None),
-            budget.take("visit", Node.whole, None),
+            budget.take("day", _cost, None),
+            budget.take("visit", _cost, None),
             holdout.take("percent", lambda one: one.whole(0, 50), 0),
             holdout.take("salt", Node.text, ""),
         )
@@ -176,8 +201,7 @@ class _Reader:
         return Start(
             fields.take("event", lambda one: one.one_of(START_EVENTS, "event"), ""),
             fields.take("when", lambda one: read_conditions(one, self._terms), ()),
-            # An instance belongs to a visit, so once per visit is what happens anyway.
-            fields.take("once", lambda one: None if one.value == "visit" else _length(one), None),
+            fields.take("once", _once, None),
         )
 
     def _stop(self, node: Node) -> None:
@@ -232,7 +256,7 @@ class _Reader:
         waits = fields["wait"].each_or_one(_length)
         if not fields["try"].items():
             fields["try"].fault("a step needs at least one offer to try")
-        if len(waits) not in (1, len(keys)):
+        if len(waits) == len(fields["wait"].one_or_more()) and len(waits) not in (1, len(keys)):
             fields["wait"].fault(f"{len(waits)} waits for {len(keys)} offers; give one for all, or one for each")
         waits = waits * len(keys) if len(waits) == 1 else waits
         # An offer whose own text is broken is named there; the step is not blamed a second time.
@@ -246,25 +270,29 @@ class _Reader:
             node.fault("a journey needs at least one step")
         rows = {step.key: row for row, step in reversed(list(enumerate(steps)))}
         for row, step in enumerate(steps):
+            keys = places[step.path].entries()
             if rows[step.key] != row:
-                places[step.path].fault(f"there is a step '{step.key}' already; give each its own id")
-            for target in filter(None, (step.redeemed, step.exhausted)):
+                keys["id"].fault(f"there is a step '{step.key}' already; give each its own id")
+            for key, target in (("redeemed", step.redeemed), ("exhausted", step.exhausted)):
+                if not target:
+                    continue
                 if target not in rows:
-                    places[step.path].fault(f"no step '{target}' to go on with; {nearest(target, rows)}")
+                    keys[key].fault(f"no step '{target}' to go on with; {nearest(target, rows)}")
                 elif rows[target] <= row:
-                    places[step.path].fault(f"'{target}' is not further down; a chain only leads forward")
+                    keys[key].fault(f"'{target}' is not further down; a chain only leads forward")
 
     def _check_joins(self, node: Node, journeys: Mapping[str, Journey]) -> None:
         for key, place in node.entries().items():
             join = journeys[key].join if key in journeys else None
-            if join is None:
+            if join is None or not join.journey or not join.step:
                 continue
+            finish = place.entries()["finish"].entries()
             if join.journey not in node.entries() or join.journey == key:
                 others = set(journeys) - {key}
-                place.fault(f"no other journey '{join.journey}' to join; {nearest(join.journey, others)}")
+                finish["join"].fault(f"no other journey '{join.journey}' to join; {nearest(join.journey, others)}")
             elif join.journey in journeys and join.step not in journeys[join.journey].index:
                 steps = journeys[join.journey].index
-                place.fault(f"'{join.journey}' has no step '{join.step}'; {nearest(join.step, steps)}")
+                finish["step"].fault(f"'{join.journey}' has no step '{join.step}'; {nearest(join.step, steps)}")
 
 
 def _cap(*spans: str) -> Callable[[Node], Cap]:

@@ -23,6 +23,9 @@ class Segment(NamedTuple):
     settled: bool
 
 
+NOBODY = Segment(lambda _, __: Count(False, "nobody"), settled=True)
+
+
 def read_segment(node: Node, shops: frozenset[str], sold: Categories, zones: Categories) -> Segment:
     """A named set of members; who belongs fits every line. sold: category -> shops; zones: category -> zones."""
     fields = node.part(SEGMENT)
@@ -50,6 +53,8 @@ def read_segment(node: Node, shops: frozenset[str], sold: Categories, zones: Cat
 
 
 def _home_km(node: Node) -> Counter:
+    if isinstance(node.value, int | float):
+        raise node.fault(f'how does {node.value} compare? write it like ">= {node.value}"')
     compare = node.through(_comparison)
 
     def belongs(standing: Standing, _: int) -> Count:

@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from rules.shape import Part
+from rules.shape import MOST_MINOR, Part
+from rules.times import NotTime, length_ms
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -24,6 +25,7 @@ U = TypeVar("U")
 MOST_CHARACTERS = 1_000_000
 # Nobody can read conditions nested deeper, and an alias to itself would nest for ever.
 MOST_NESTING = 12
+_TWICE = re.compile(r'found duplicate key "([^"]*)"')
 _DIRECTIVE = re.compile(r"^%YAML\s+(?!1\.2\b)(\S+)", re.MULTILINE)
 
 
@@ -96,15 +98,18 @@ class Node:
         return Spoilt()
 
     def text(self) -> str:
-        if not isinstance(self.value, str) or not self.value.strip():
+        if not isinstance(self.value, str):
             raise self.fault(f"expected text, found {_shown(self.value)}")
+        if not self.value.strip():
+            raise self.fault("nothing is written here; write something, or leave the key out")
         return str(self.value)
 
     def whole(self, least: int = 0, most: int = 2**53 - 1) -> int:
         if not isinstance(self.value, int) or isinstance(self.value, bool):
             raise self.fault(f"expected a whole number, found {_shown(self.value)}")
         if not least <= self.value <= most:
-            raise self.fault(f"{self.value} is outside {least} to {most}")
+            bounds = f"outside {least} to {most}" if most < MOST_MINOR else f"less than {least}"
+            raise self.fault(f"{self.value} is {bounds if self.value < least or most < MOST_MINOR else 'too much'}")
         return int(self.value)
 
     def truth(self) -> bool:
@@ -125,10 +130,26 @@ class Node:
         except ValueError as problem:
             raise self.fault(str(problem)) from problem
 
+    def length_ms(self, *, least_ms: int = 0, instead: str = "") -> int:
+        """A length of time; *instead* is a word that could stand here too."""
+        if isinstance(self.value, int) and not isinstance(self.value, bool):
+            raise self.fault(f"{self.value} of what? give it a unit, such as {self.value}m for minutes")
+        text = self.text()
+        try:
+            length = length_ms(text)
+        except NotTime as problem:
+            says = f"'{text}' is neither {instead} nor a length of time such as 30d" if instead else str(problem)
+            raise self.fault(says) from None
+        if length < least_ms:
+            raise self.fault(f"'{text}' is no time at all; write a length such as 20m")
+        return length
+
     def items(self) -> list[Node]:
         self._check_nesting()
         if not isinstance(self.value, CommentedSeq):
-            raise self.fault(f"expected a list, found {_shown(self.value)}")
+            like = f"; put it in brackets: [{self.value}]" if isinstance(self.value, str | int) else ""
+            like = "; start each row of it with '-'" if isinstance(self.value, CommentedMap) else like
+            raise self.fault(f"expected a list, found {_shown(self.value)}{like}")
         places = self.value.lc
         return [
             Node(item, f"{self.path}/{index}", _place(places.data, index, self.place), self._faults)
@@ -176,6 +197,9 @@ class Node:
         return Fields({key: node for key, node in entries.items() if key in known})
 
     def part(self, part: Part) -> Fields:
+        if not isinstance(self.value, CommentedMap):
+            keys = ", ".join(part.required or part.optional)
+            raise self.fault(f"expected a mapping with {keys}, found {_shown(self.value)}")
         return self.fields(required=part.required, optional=part.optional)
 
     def each_entry(self, read: Callable[[str, Node], T]) -> dict[str, T]:
@@ -222,7 +246,8 @@ class Source:
 
     def __init__(self, text: str, name: str) -> None:
         """Parse YAML 1.2. Raises SourceError where it is no YAML at all."""
-        self.name, self.faults = name, Faults(text.splitlines() or [""])
+        self.name, self.text = name, text
+        self.faults = Faults(text.splitlines() or [""])
         if len(text) > MOST_CHARACTERS:
             raise SourceError(name, [Fault(1, 1, "", f"{len(text)} characters is more than {MOST_CHARACTERS}")])
         older = _DIRECTIVE.search(text)
@@ -234,17 +259,33 @@ class Source:
         except MarkedYAMLError as problem:
             mark = problem.problem_mark or problem.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            says = " ".join(str(problem.problem or problem.context or "not YAML").split())
-            raise SourceError(name, [Fault(line, column, "", says)]) from problem
+            raise SourceError(name, [Fault(line, column, "", _unreadable(problem))]) from problem
         except (YAMLError, ValueError, RecursionError) as problem:
             says = " ".join(str(problem).split())[:200]
             raise SourceError(name, [Fault(1, 1, "", f"this is not YAML: {says}")]) from problem
         self.root = Node(self.tree, "", (0, 0), self.faults)
 
+    def at(self, path: str) -> Node:
+        """The value at a path such as "journeys/day-out/steps/0". Raises LookupError where there is none."""
+        node = self.root
+        for name in filter(None, path.split("/")):
+            node = node.items()[int(name)] if isinstance(node.value, CommentedSeq) else node.entries()[name]
+        return node
+
     def settle(self) -> None:
         """Raise SourceError if anything was wrong."""
         if self.faults:
             raise SourceError(self.name, dict.fromkeys(self.faults))
+
+
+def _unreadable(problem: MarkedYAMLError) -> str:
+    says = " ".join(str(problem.problem or problem.context or "not YAML").split())
+    twice = _TWICE.match(says)
+    if twice:
+        return f"'{twice[1]}' stands here a second time; rename one of the two, or take it out"
+    if "'\\t'" in says:
+        return "a tab cannot indent YAML; use spaces"
+    return f"{says}; look here and above for a quote or bracket left open, or a line indented wrongly"
 
 
 def _each(nodes: list[Node], read: Callable[[Node], T]) -> tuple[T, ...]:
@@ -266,6 +307,8 @@ def _place(places: dict[Any, Any] | None, key: object, otherwise: tuple[int, int
 def _shown(value: object) -> str:
     if value is None:
         return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, CommentedMap):
         return "a mapping"
     if isinstance(value, CommentedSeq):

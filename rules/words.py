@@ -29,7 +29,7 @@ from rules.shape import (
 )
 from rules.source import Node, nearest
 from rules.standing import Standing
-from rules.times import DAY_MS, Calendar, Hours, length_ms, length_text
+from rules.times import DAY_MS, Calendar, Hours, length_text
 from rules.when import Answer, Condition, Test, all_of, any_of, earliest, none_of
 
 NO_ZONES: frozenset[str] = frozenset()
@@ -123,7 +123,7 @@ def _days(node: Node, terms: Terms) -> Test:
 
 
 def _present(node: Node, terms: Terms) -> Test:
-    least_ms = node.through(length_ms)
+    least_ms = node.length_ms()
     written = length_text(least_ms)
 
     def test(standing: Standing, now_ms: int) -> Answer:
@@ -140,7 +140,7 @@ def _present(node: Node, terms: Terms) -> Test:
 
 
 def _unseen(node: Node, terms: Terms) -> Test:
-    least_ms = node.through(length_ms)
+    least_ms = node.length_ms()
     written = length_text(least_ms)
 
     def test(standing: Standing, now_ms: int) -> Answer:
@@ -167,7 +167,7 @@ def _in_zone(node: Node, terms: Terms) -> Test:
 def _stayed(node: Node, terms: Terms) -> Test:
     fields = node.part(STAYED)
     zones = fields.take("zone", lambda value: _zones(value, terms), NO_ZONES)
-    least_ms = fields.take("for", lambda value: value.through(length_ms), 0)
+    least_ms = fields.take("for", Node.length_ms, 0)
     written = length_text(least_ms)
 
     def test(standing: Standing, now_ms: int) -> Answer:
@@ -214,8 +214,7 @@ def _not_redeemed(node: Node, terms: Terms) -> Test:
 
 
 def _birthday(node: Node, terms: Terms) -> Test:
-    around_ms = 0 if node.value == "today" else node.through(_days_around)
-    around = around_ms // DAY_MS
+    around = 0 if node.value == "today" else _days_around(node)
     calendar = terms.calendar
 
     def test(standing: Standing, now_ms: int) -> Answer:
@@ -232,11 +231,11 @@ def _birthday(node: Node, terms: Terms) -> Test:
     return test
 
 
-def _days_around(text: str) -> int:
-    around_ms = length_ms(text)
+def _days_around(node: Node) -> int:
+    around_ms = node.length_ms(instead="today")
     if around_ms % DAY_MS:
-        raise ValueError(f"'{text}' is not whole days; write today, or for instance 3d for three days around it")
-    return around_ms
+        raise node.fault(f"'{node.value}' is not whole days; write today, or for instance 3d for three days around it")
+    return around_ms // DAY_MS
 
 
 def _near(birthday: str, day: date, around: int) -> bool:
@@ -288,9 +287,9 @@ def _if(node: Node, terms: Terms) -> Test:
 
 def _several(combine: Callable[[Sequence[Answer]], Answer]) -> Callable[[Node, Terms], Test]:
     def read(node: Node, terms: Terms) -> Test:
+        if not node.items():
+            raise node.fault("there is nothing in it; give it at least one row")
         tests = [condition.test for condition in read_conditions(node, terms)]
-        if not tests:
-            raise node.fault("needs at least one condition")
 
         def test(standing: Standing, now_ms: int) -> Answer:
             return combine([test(standing, now_ms) for test in tests])

@@ -136,61 +136,6 @@ def test_hours_need_no_quotes_because_numbers_with_colons_stay_text():
 
 # -- what is refused ------------------------------------------------------------------------------
 
-BROKEN = {
-    # the document
-    "schema: 1": ("schema: 2", "1:1: schema: 2 is outside 1 to 1"),
-    "timezone: Asia/Shanghai": ("timezone: Asia/Shanghei", "2:1: timezone: no time zone 'Asia/Shanghei'"),
-    "segments:": ("segmnets:", "unknown key 'segmnets'; did you mean 'segments'?"),
-    "journeys:\n": ("journeys:\n  day-out: {}\n", "found duplicate key"),
-    # offers
-    "shops: [cafe-luna]": ("shops: [cafe-lunar]", "4:"),
-    "cost: 120": ("cost: free", "offers/lunch/cost: expected a whole number, found 'free'"),
-    "cost: 60": ("cost: -1", "-1 is outside 0 to"),
-    "valid: 40m": ("valid: forty", "'forty' is no length of time; write it like 90s, 20m, 1h30m or 30d"),
-    ", valid: 60m": ("", "5:3: offers/lunch: 'valid' is missing"),
-    "zh-Hans: 咖啡": ("zh: 咖啡", "unknown key 'zh'"),
-    "shops: [noodle-hut]": ("shops: []", "an offer needs at least one shop that redeems it"),
-    "  lunch: {title": ("  lunch time: {title", "'lunch time' is no key"),
-    # segments and limits
-    'home_km: ">= 20"': ("home_km: 20", "expected text, found '20'"),
-    "{home_km": ("{home_miles", "unknown key 'home_miles'; did you mean 'home_km'?"),
-    'quiet: "21:30-08:30"': ('quiet: "21:30"', "'21:30' is no pair of hours"),
-    "7 per visit": ("7 a visit", "'7 a visit' is no limit; write it like '7 per visit' or '20 per 30d'"),
-    "20 per 30d": ("20 per 60d", "'60d' is outside 1m to 30d"),
-    "1 per 20m": ("1 per step", "'1 per step' is no limit"),
-    "{percent: 10": ("{percent: 100", "100 is outside 0 to 50"),
-    # journeys
-    "priority: 50": ("priority: high", "journeys/day-out/priority: expected a whole number"),
-    "{event: visit.started, once: visit}": ("{event: visit.begun}", "unknown event 'visit.begun'"),
-    "stop: {event: visit.ended}": ("stop: {event: zone.left}", "unknown event 'zone.left'"),
-    # steps
-    "id: coffee": ("id: lunch", "there is a step 'lunch' already; give each its own id"),
-    "wait: 25m": ("wait: [25m, 5m, 5m]", "3 waits for 2 offers; give one for all, or one for each"),
-    "try: [coffee, lunch]": ("try: [coffee, lunhc]", "unknown offer 'lunhc'; did you mean 'lunch'?"),
-    "        wait: 25m\n": ("", "'wait' is missing"),
-    "- {try: [coffee], wait: 5m}": (
-        "- {when: [{visited: fashion}], try: [coffee], wait: 5m}",
-        "choose has no default; end it with an arm without when",
-    ),
-    "- {when: [{segment: lives-far}], try": ("- {try", "is never reached; put this arm last"),
-    "        choose:": ("        try: [coffee]\n        choose:", "either try and wait, or choose"),
-    "      - id: lunch\n": ("      - id: lunch\n        optional: true\n", "add skip_after: 30m"),
-    "      - id: coffee\n": ("      - id: coffee\n        exhausted: dinner\n", "no step 'dinner' to go on with"),
-    # conditions
-    "present: 10m": ("presnt: 10m", "unknown condition 'presnt'; did you mean 'present'?"),
-    "{present: 10m}": ("{present: 10m, unseen: 5m}", "a row holds one condition; start a new row with '-' for each"),
-    'time: "09:00-11:00"': ('time: "9-11"', "'9-11' is no pair of hours"),
-    "zone: fashion": ("zone: fasion", "no zone, kind or tag 'fasion' on the plan; did you mean 'fashion'?"),
-    "{zone: fashion, for: 10m}": ("{zone: fashion}", "'for' is missing"),
-    "segment: lives-far": ("segment: lives-near", "unknown segment 'lives-near'; did you mean 'lives-far'?"),
-    "{stayed: {zone: fashion, for: 10m}}": ("{redeemed: dinner}", "unknown offer 'dinner'"),
-}
-
-
-@pytest.mark.parametrize(("old", "new", "says"), [(old, *rest) for old, rest in BROKEN.items()], ids=list(BROKEN))
-def test_a_mistake_is_told_with_its_way_out(old, new, says):
-    assert says in "\n".join(refusal(good_but(old, new)))
-
 
 def test_a_mistake_is_told_by_line_column_and_path():
     assert refusal(good_but("present: 10m", "presnt: 10m")) == [
@@ -223,8 +168,8 @@ def test_a_chain_only_leads_forward():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "book.yaml:1:1: expected a mapping, found nothing"),
-        ("- 1", "expected a mapping, found a list"),
+        ("", "book.yaml:1:1: expected a mapping with schema, timezone, offers, journeys, found nothing"),
+        ("- 1", "journeys, found a list"),
         ("a: [1", "book.yaml:1:"),
         ("%YAML 1.1\n---\nschema: 1\n", "YAML 1.1 reads hours as numbers; drop the directive"),
         ("a: &a [*a]", "unknown key 'a'"),
