@@ -97,7 +97,10 @@ def packets(path: Path) -> Iterator[Packet]:
 def _packets(file: Any) -> Iterator[Packet]:
     tape = _Tape(file)
     try:
-        blocks = file.peek(4)[:4] == _PCAPNG
+        head = file.peek(4)[:4]
+        if head[:2] == _GZIP:
+            raise BrokenCapture("not-a-capture")  # zipped twice; scapy would want to begin again, which a tape cannot
+        blocks = head == _PCAPNG
         open_as: Callable[[Any], Any] = _Blocks if blocks else _Records
         reader = open_as(tape)
     except (Scapy_Exception, EOFError, OSError, zlib.error) as problem:

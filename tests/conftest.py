@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # Where everything must be present a skip hides a fault.
 NO_SKIP = os.environ.get("CI") == "true"
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("sojourn", deadline=None)
+settings.load_profile("sojourn")
 
 pytest_plugins = ["tests.promoting", "tests.servers"]
 

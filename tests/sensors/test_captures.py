@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -154,6 +154,7 @@ PCAPNG = bytes.fromhex(
 
 
 @settings(max_examples=300, deadline=None)
+@example(b"", gzip.compress(PCAP), True)  # zipped twice
 @given(st.sampled_from([b"", PCAP, PCAPNG]), st.binary(max_size=300), st.booleans())
 def test_no_content_whatever_is_a_traceback(tmp_path_factory, head, tail, zipped):
     path = tmp_path_factory.getbasetemp() / "hostile"
