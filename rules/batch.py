@@ -7,7 +7,7 @@ conditional statement is handed back to it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import sqlalchemy as sa
 
@@ -17,6 +17,7 @@ from rules.book import Book
 from rules.budgets import Charge
 from rules.coupons import Coupons, New, Refused
 from rules.journey import FINISHED, Instance, Issue, Note
+from rules.moving import Fate, moved
 from rules.recall import Decision, Known, Recall
 from rules.source import SourceError
 from rules.standing import SUPERSEDED, VOID, Exposure, Standing
@@ -68,6 +69,20 @@ class Batch:
                 self._keep(known, rests, cause, [note])
             elif self._go_on(known, here, cause, heard_real_ms, late).phase != FINISHED:
                 by = run.journey
+
+    def change(self, new: Book, fates: Mapping[str, Fate], cause: str) -> None:
+        """Another version was published: what becomes of those in the middle of a journey it names."""
+        for known in self._known.values():
+            for run in list(known.runs.values()):
+                if run.phase == FINISHED or run.journey not in fates:
+                    continue
+                try:
+                    after, note = moved(
+                        run, fates[run.journey], self._book_of(self._tx, run.version), new, self._now_ms
+                    )
+                except SourceError:
+                    after, note = journey.stopped(run, "version unusable")
+                self._keep(known, after, cause, [note])
 
     def close(self) -> None:
         """Store everything that changed."""

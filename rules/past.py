@@ -173,7 +173,7 @@ def _of(row: sa.RowMapping) -> Decided:
 
 
 def _in_force(tx: sa.Connection, at_ms: int) -> str | None:
-    b = tables.book.c
-    newest = sa.select(b.version).where(b.adopted_ms <= at_ms).order_by(b.adopted_ms.desc()).limit(1)
+    p = tables.publication.c
+    newest = sa.select(p.version).where(p.at_ms <= at_ms).order_by(p.number.desc()).limit(1)
     version: str | None = tx.execute(newest).scalar()
     return version

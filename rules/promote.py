@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 
 import sqlalchemy as sa
+import structlog
 
 from engine.clock import Clock, system_clock
 from engine.events import Moment, ZoneEntered, id_of
@@ -20,8 +21,12 @@ from rules.book import Book, Mall
 from rules.coupons import Coupons
 from rules.decide import LATE_MS
 from rules.events import CouponDelivered, CouponIssued, CouponSuperseded, CouponSuppressed
+from rules.moving import FINISH_OLD
 from rules.recall import Recall
 from rules.shelf import Shelf
+from rules.versions import Versions
+
+log = structlog.get_logger()
 
 # Large enough that the queries of a batch cost little per event, small enough that a writer waits briefly.
 MOST_AT_ONCE = 500
@@ -33,6 +38,7 @@ class Promotion:
     """The one decider of a ledger. round() and due() may be called from different threads; they take turns."""
 
     CURSOR = "promote"
+    BOOK_CURSOR = "book"  # how many publications were carried out
 
     def __init__(
         self,
@@ -44,27 +50,29 @@ class Promotion:
         *,
         lateness_ms: int = LATE_MS,
         real_clock: Clock = system_clock,
+        two_people: bool = False,
     ) -> None:
         """clock tells paced time; real_clock wall time, from which latency is counted.
 
+        book         of the file; it is published if it never was, else what was published since is followed
         lateness_ms  news older than this gives nothing by itself; the question is asked again a little later
+        two_people   whether a file that may spend more waits for a second person
         """
         self._ledger, self._coupons = ledger, coupons
         self._clock, self._lateness_ms, self._real_clock = clock, lateness_ms, real_clock
         self._recall = Recall(ledger)
         self._turn = threading.Lock()
         self._shelf = Shelf(mall)
+        self._versions = Versions(ledger, mall, two_people=two_people)
         self.seen = 0  # the last event worked through, for Ledger.wait_beyond
-        self.adopt(book)
-
-    def adopt(self, book: Book) -> None:
-        """Instances that begin from now on follow *book*; those that run keep theirs."""
-        with self._turn, self._ledger.write() as tx:
-            row = {"version": book.version, "text": book.text, "adopted_ms": self._clock()}
-            tx.execute(self._ledger.insert(tables.book).values(row).on_conflict_do_nothing())
-            self.seen = self._ledger.cursor(tx, self.CURSOR)
-        self._book = book
-        self._shelf.put(book)
+        self._number = 0  # of the publication that is followed
+        self.book = book
+        with self._turn, ledger.write() as tx:
+            taken = self._versions.take_file(tx, book, clock())
+            self.seen = ledger.cursor(tx, self.CURSOR)
+            self._take_up(tx, clock())
+        if taken is not None and taken.publication is None:
+            log.warning("the book in the file waits for a second person", raises=taken.raises)
 
     def round(self) -> int:
         """Work through the next events in one transaction; the number of the last one worked through so far."""
@@ -85,6 +93,7 @@ class Promotion:
                     return 0
             with self._ledger.write() as tx:
                 self._ledger.take_turn(tx)
+                self._take_up(tx, now_ms)
                 real_ms = self._real_clock()
                 expired = self._coupons.expire_due(tx, now_ms, heard_real_ms=real_ms, limit=MOST_AT_ONCE)
                 due_ms = self._recall.due(tx, now_ms, MOST_AT_ONCE)
@@ -98,10 +107,12 @@ class Promotion:
         """How many events there were."""
         with self._ledger.read() as tx:
             self.seen = self._ledger.cursor(tx, self.CURSOR)
-            if self._ledger.last_seq(tx) <= self.seen:
+            published = self._versions.number(tx) != self._number
+            if self._ledger.last_seq(tx) <= self.seen and not published:
                 return 0
         with self._ledger.write() as tx:
             self._ledger.take_turn(tx)
+            self._take_up(tx, self._clock())
             # Read again under the turn: another process may have been here.
             seen = self._ledger.cursor(tx, self.CURSOR)
             recorded = self._ledger.since(tx, seen, MOST_AT_ONCE)
@@ -117,13 +128,33 @@ class Promotion:
         self.seen = seen
         return len(recorded)
 
+    def _take_up(self, tx: sa.Connection, now_ms: int) -> None:
+        """Follow what was published since, and decide once for all processes what becomes of those on their way."""
+        news = self._versions.publications(tx, beyond=self._number)
+        if not news:
+            return
+        self._number, book = news[-1].number, self._shelf.book(tx, news[-1].version)
+        self.book = book
+        decided = self._ledger.cursor(tx, self.BOOK_CURSOR)
+        for publication in news:
+            if publication.number <= decided:
+                continue
+            new = self._shelf.book(tx, publication.version)
+            movers = {key: fate for key, fate in publication.fates.items() if fate.fate != FINISH_OLD}
+            members = self._recall.running_in(tx, movers)
+            for start in range(0, len(members), MOST_AT_ONCE):
+                batch = self._batch(tx, members[start : start + MOST_AT_ONCE], now_ms)
+                batch.change(new, movers, id_of("publication", publication.number))
+                batch.close()
+        self._ledger.move_cursor(tx, self.BOOK_CURSOR, self._number)
+
     def _is_late(self, event: Moment, now_ms: int) -> bool:
         # A zone is entered when that is believed, which is some time after the first evidence.
         told_ms = event.confirmed_ms if isinstance(event, ZoneEntered) else event.at_ms
         return now_ms - told_ms > self._lateness_ms
 
     def _batch(self, tx: sa.Connection, members: Iterable[int], now_ms: int) -> Batch:
-        return Batch(tx, self._recall, self._coupons, self._book, self._shelf.book, members, now_ms)
+        return Batch(tx, self._recall, self._coupons, self.book, self._shelf.book, members, now_ms)
 
     @staticmethod
     def _any_overdue(tx: sa.Connection, now_ms: int) -> bool:

@@ -43,6 +43,11 @@ def parse_book(text: str, mall: Mall, *, name: str = "book.yaml") -> Book:
     return book_of(Source(text, name), mall)
 
 
+def version_of(text: str) -> str:
+    """The name of a text among all versions: the same text is the same version."""
+    return blake2b(text.encode(), digest_size=6).hexdigest()
+
+
 def book_of(source: Source, mall: Mall) -> Book:
     """The book of a parsed document. Raises SourceError."""
     try:
@@ -134,8 +139,7 @@ class _Reader:
         if "journeys" in fields:
             self._check_joins(fields["journeys"], journeys)
         ranked = sorted(journeys.values(), key=lambda journey: (-journey.priority, journey.key))
-        version = blake2b(text.encode(), digest_size=6).hexdigest()
-        return Book(version, text, self._calendar, self._offers, limits, {each.key: each for each in ranked})
+        return Book(version_of(text), text, self._calendar, self._offers, limits, {each.key: each for each in ranked})
 
     def _timezone(self, node: Node) -> Calendar:
         name = node.text()

@@ -143,6 +143,12 @@ class Recall:
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             tx.execute(insert, rows[start : start + ROWS_PER_STATEMENT])
 
+    def running_in(self, tx: sa.Connection, journeys: Iterable[str]) -> list[int]:
+        """Members who are in the middle of one of *journeys*."""
+        i = tables.instance.c
+        wanted = sa.select(i.member).distinct().where(tables.RUNNING, i.journey.in_(sorted(journeys)))
+        return list(tx.execute(wanted.order_by(i.member)).scalars())
+
     def due(self, tx: sa.Connection, now_ms: int, limit: int) -> dict[int, int]:
         """Members with a deadline that is due, the longest overdue first, and when it was due."""
         deadline = tables.deadline.c

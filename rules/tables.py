@@ -127,12 +127,38 @@ sa.Index("outbox_due", outbox.c.not_before_ms, sqlite_where=QUEUED, postgresql_w
 
 # -- deciding ---------------------------------------------------------------------------------------
 
-book = sa.Table(  # every version that ever ran; an instance keeps the one it began under
+book = sa.Table(  # every version ever drafted or published; an instance keeps the one it began under
     "book",
     metadata,
     sa.Column("version", sa.String, primary_key=True),  # digest of the text
     sa.Column("text", sa.Text, nullable=False),
-    sa.Column("adopted_ms", sa.BigInteger, nullable=False),
+    sa.Column("made_ms", sa.BigInteger, nullable=False),
+    sa.Column("author", sa.String, nullable=False),  # "file", "operator:demo", "command line:kim", ...
+    sa.Column("note", sa.String, nullable=False),
+    sa.Column("parent", sa.String),  # the version it was made from
+)
+
+proposal = sa.Table(  # a version that waits for a second person, because it raises what may be spent
+    "proposal",
+    metadata,
+    sa.Column("version", sa.String, primary_key=True),
+    sa.Column("on_top_of", sa.Integer, nullable=False),  # the publication it was weighed against
+    sa.Column("author", sa.String, nullable=False),
+    sa.Column("note", sa.String, nullable=False),
+    sa.Column("fates", sa.JSON, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+)
+
+publication = sa.Table(  # append-only: which version was in force from when; the highest number is
+    "publication",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.String, nullable=False, index=True),
+    sa.Column("author", sa.String, nullable=False),
+    sa.Column("second", sa.String),  # who agreed, where that was needed
+    sa.Column("note", sa.String, nullable=False),
+    sa.Column("fates", sa.JSON, nullable=False),  # {journey: {"fate": "move", "steps": {old: new}}} of those running
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
 )
 
 standing = sa.Table(  # what the visit's events have told of a member, up to the cursor of promote

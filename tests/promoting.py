@@ -34,13 +34,19 @@ from rules.codes import Codes
 from rules.coupons import Coupons
 from rules.decide import held_out
 from rules.events import CouponEvent
+from rules.moving import Fate
 from rules.promote import Promotion
 from rules.reading import parse_book
 from rules.redemption import Till
+from rules.versions import Versions
 
 ROOT = Path(__file__).resolve().parent.parent
 ZONE = ZoneInfo("Asia/Shanghai")
 CONSENTS = ("presence", "personal_offers", "inbox")
+
+
+def _fate(fate: str | dict[str, str]) -> Fate:
+    return Fate(fate=fate) if isinstance(fate, str) else Fate(fate="move", steps=fate)
 
 
 def instant_ms(hour: str, day: str = "2026-11-21") -> int:
@@ -69,6 +75,18 @@ class Story:
         self.promotion = Promotion(
             self.ledger, self.book, coupons, self.mall, lambda: self.now_ms, real_clock=lambda: 7
         )
+
+    def publish(
+        self, text: str, *, author: str = "ana", two_people: bool = False, **fates: str | dict[str, str]
+    ) -> None:
+        """Another version is put in force, as an operator does it; fates: journey (with _ for -) -> its fate."""
+        versions = Versions(self.ledger, self.mall, two_people=two_people)
+        meant = {key.replace("_", "-"): _fate(fate) for key, fate in fates.items()}
+        with self.ledger.write() as tx:
+            version = versions.draft(tx, text, author=author, note="", parent=None, now_ms=self.now_ms)
+            versions.publish(tx, version, author=author, note="", fates=meant, now_ms=self.now_ms)
+        self.hear()
+        self.promotion.due(self.now_ms)
 
     # -- time -------------------------------------------------------------------------------------
 
