@@ -7,17 +7,16 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
+from engine.booking import commands
 from engine.embedded import NotStarted
 from engine.plan import PlanError
-from engine.settings import Settings
-from engine.start import CannotStart, data_folder, read_plan, read_the_book
+from engine.start import CannotStart, data_folder, read_plan, settings
 from rules.source import SourceError
 
 app = typer.Typer(
@@ -38,16 +37,6 @@ Port = Annotated[
 ]
 Layout = Annotated[int, typer.Option(help="Sensors a level, as laid out in sensor_layouts.csv: 12, 24 or 48")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead")]
-
-
-def settings(**given: Any) -> Settings:
-    """The settings, with what the command line gave. Raises CannotStart."""
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as problem:
-        fault = problem.errors()[0]
-        name = "SOJOURN_" + "_".join(map(str, fault["loc"])).upper()
-        raise CannotStart(f"{name}: {fault['msg']}; see the settings in README.md") from None
 
 
 @app.command()
@@ -155,16 +144,38 @@ def replay(
 
 
 @app.command()
-def check() -> None:
-    """Check the map and the rule book, and say what is wrong, where, and the way out."""
-    chosen = settings()
+def check(
+    book: Annotated[
+        Path | None, typer.Argument(help="A rule book (default: the one in the settings)", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the map and the rule book: what is wrong, where, and the way out. Ends with 1 where there is an error."""
+    from engine import booking
+    from rules import lint
+    from rules.book import Mall
+
+    chosen = settings(book_path=book)
     plan = read_plan(chosen.zones_path)
-    book = read_the_book(chosen, plan)
-    out.print(
-        f"{chosen.zones_path}: {len(plan.levels)} levels, {len(plan.zones)} zones, {len(plan.sensors)} sensors. "
-        f"{chosen.book_path}: {len(book.offers)} offers, {len(book.journeys)} journeys. All is well.",
-        highlight=False,
-    )
+    if not chosen.book_path.is_file():
+        raise CannotStart(f"no rule book at {chosen.book_path}: name another one, or set SOJOURN_BOOK_PATH")
+    name = str(chosen.book_path)
+    checked = lint.check(chosen.book_path.read_text(encoding="utf-8"), Mall.of(plan), name=name)
+    if as_json:
+        print(json.dumps({"book": name} | booking.as_found(checked), ensure_ascii=False))
+    else:
+        for line in booking.told(checked, name):
+            print(line)
+        if checked.book is not None and not checked.errors:
+            out.print(
+                f"{chosen.zones_path}: {len(plan.levels)} levels, {len(plan.zones)} zones, "
+                f"{len(plan.sensors)} sensors. "
+                f"{name}: {len(checked.book.offers)} offers, {len(checked.book.journeys)} journeys. "
+                + (f"{len(checked.warnings)} warnings." if checked.warnings else "All is well."),
+                highlight=False,
+            )
+    if checked.errors:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -235,6 +246,9 @@ def _length_ms(text: str | None) -> int | None:
         return None if text is None else length_ms(text)
     except NotTime as problem:
         raise CannotStart(f"--for {text}: {problem}") from None
+
+
+app.add_typer(commands, name="book")
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 
 from pydantic import BaseModel
 
@@ -34,9 +34,9 @@ class FeedLine(BaseModel):
 class Feed:
     """Gathers events until k members share one; zones in *quiet* (no marketing) are never told of."""
 
-    def __init__(self, k: int, *, quiet: Collection[str], titles: Mapping[str, dict[str, str]]) -> None:
-        """titles  what each offer is called, by language"""
-        self._k, self._quiet, self._titles = k, quiet, titles
+    def __init__(self, k: int, *, quiet: Collection[str], title: Callable[[str], dict[str, str] | None]) -> None:
+        """title  what an offer is called now, by language"""
+        self._k, self._quiet, self._title = k, quiet, title
         self._behind: dict[tuple[str, str | None, str | None], set[int]] = {}
 
     def note(self, event: Moment) -> FeedLine | None:
@@ -56,6 +56,6 @@ class Feed:
             kind=kind,
             zone=zone,
             offer=offer,
-            title=self._titles.get(offer) if offer else None,
+            title=self._title(offer) if offer else None,
             members=len(members),
         )

@@ -47,7 +47,7 @@ from engine.status import SensorClock, SensorFault, Status
 from engine.stream import Stream
 from engine.tuning import Tuning
 from rules import api as rules_api
-from rules import explain_api
+from rules import book_api, explain_api
 from rules.book import Book, Mall
 from rules.codes import Codes
 from rules.coupons import Coupons
@@ -222,6 +222,9 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
     inbox = Inbox()
     access = Access(keys.access)
     stream = Stream(live, period_s=settings.frame_period_ms / 2_000)
+    promotion = Promotion(
+        ledger, book, coupons, mall, clock, lateness_ms=settings.lateness_ms, two_people=settings.two_people
+    )
     engine = Engine(
         settings=settings,
         plan=plan,
@@ -229,14 +232,14 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         ledger=ledger,
         live=live,
         ingest=ingest,
-        promotion=Promotion(ledger, book, coupons, mall, clock, lateness_ms=settings.lateness_ms),
+        promotion=promotion,
         outbox=Outbox(ledger, coupons, identity),
         inbox=inbox,
         stream=stream,
         feed=Feed(
             settings.k,
             quiet={zone.key for zone in plan.zones if zone.no_marketing},
-            titles={key: dict(offer.title) for key, offer in book.offers.items()},
+            title=lambda offer: dict(promotion.book.offers[offer].title) if offer in promotion.book.offers else None,
         ),
         subscriber=subscriber,
         stopping=threading.Event(),
@@ -267,6 +270,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             consents_changed=ingest.consents_changed,
         ),
         explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
+        book_api.routes(ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace),
     ]
     return engine, create_app(routers, PAGES_FOLDER)
 

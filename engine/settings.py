@@ -69,6 +69,10 @@ class Settings(BaseSettings):
         le=1_000,
         description="Shortest time between two rounds of ingest, in real ms: each costs a commit and delays a coupon.",
     )
+    two_people: bool = Field(
+        True,
+        description="Whether a version of the book that may spend more waits until a second person publishes it too.",
+    )
     pace: Pace = Field(
         REAL,
         description="The clock as [anchor_ms, started_ms, speed]: [0, 0, 1] is real time. The demo sets it.",

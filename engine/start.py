@@ -6,6 +6,9 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from engine import zones_file
 from engine.plan import Plan
@@ -16,6 +19,16 @@ from rules.reading import read_book
 
 class CannotStart(Exception):
     """Something that whoever started us can put right; the message is one line that says how."""
+
+
+def settings(**given: Any) -> Settings:
+    """The settings, with what the command line gave. Raises CannotStart."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as problem:
+        fault = problem.errors()[0]
+        name = "SOJOURN_" + "_".join(map(str, fault["loc"])).upper()
+        raise CannotStart(f"{name}: {fault['msg']}; see the settings in README.md") from None
 
 
 def read_plan(path: Path) -> Plan:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from rules.book import Book
+from rules.reading import version_of
 from rules.source import Source, SourceError
 
 
@@ -26,6 +28,12 @@ def changes(old: str, new: str) -> list[Change]:
     except SourceError:
         return []
     return list(_changes("", _plain(before), _plain(after)))
+
+
+def diff(old: str, new: str) -> str:
+    """Two texts line by line, as a unified diff."""
+    names = version_of(old), version_of(new)
+    return "\n".join(difflib.unified_diff(old.splitlines(), new.splitlines(), *names, lineterm=""))
 
 
 def raises(old: Book, new: Book) -> list[str]:

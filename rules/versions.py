@@ -7,7 +7,6 @@ these rows (rules.promote), so a version is taken up without a restart.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 import sqlalchemy as sa
@@ -141,15 +140,10 @@ class Versions:
         tx.execute(self._ledger.insert(tables.book).values(row).on_conflict_do_nothing())
         return version
 
-    def diff(self, tx: sa.Connection, old: str, new: str) -> str:
-        """The two texts, line by line, as a unified diff. Raises NotSo."""
-        before, after = self.text(tx, old), self.text(tx, new)
-        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), old, new, lineterm="")
-        return "\n".join(lines)
-
-    def preview(self, tx: sa.Connection, version: str, fates: Fates) -> Preview:
-        """What publishing *version* would do now. Raises NotSo where it has errors, or a fate makes no sense."""
-        book = self._readable(tx, version)
+    def preview(self, tx: sa.Connection, text: str, fates: Fates) -> Preview:
+        """What publishing *text* would do now. Raises NotSo where it has errors, or a fate makes no sense."""
+        book = self._readable(text)
+        version = book.version
         force = self.in_force(tx)
         old = self._shelf.readable(tx, force.version) if force else None
         more = raises(old, book) if old else []
@@ -174,7 +168,7 @@ class Versions:
         waits = tx.execute(sa.select(tables.proposal).where(tables.proposal.c.version == version)).mappings().first()
         if waits is not None:
             fates = {key: Fate.model_validate(fate) for key, fate in waits["fates"].items()} | dict(fates)
-        seen = self.preview(tx, version, fates)
+        seen = self.preview(tx, self.text(tx, version), fates)
         if on_top_of is not None and on_top_of != seen.on_top_of:
             raise NotSo(
                 "published-meanwhile",
@@ -226,13 +220,12 @@ class Versions:
         done = self._append(tx, book.version, number, FILE, None, "", {}, now_ms)
         return Outcome(publication=done, raises=more)
 
-    def _readable(self, tx: sa.Connection, version: str) -> Book:
-        checked = self.check(self.text(tx, version))
+    def _readable(self, text: str) -> Book:
+        checked = self.check(text)
         if checked.book is None or checked.errors:
             places = "; ".join(f"line {fault.line}: {fault.says}" for fault in checked.errors[:3])
-            raise NotSo(
-                "has-errors", f"version {version} has {len(checked.errors)} errors, so it cannot be published: {places}"
-            )
+            count = len(checked.errors)
+            raise NotSo("has-errors", f"this version has {count} errors and cannot be published: {places}")
         return checked.book
 
     def _needs_second(self, tx: sa.Connection, version: str, more: list[str]) -> bool:

@@ -350,6 +350,210 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/book": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The book in force */
+        get: operations["in_force_v1_book_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The JSON Schema of this mall's book */
+        get: operations["book_schema_v1_book_schema_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every version, the newest first */
+        get: operations["every_v1_book_versions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/publications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was in force from when, by whom and why; the oldest first */
+        get: operations["publications_v1_book_publications_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/versions/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One version with its text */
+        get: operations["one_v1_book_versions__version__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/versions/{version}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What differs from another version */
+        get: operations["diff_v1_book_versions__version__diff_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Look a text over: everything wrong with it, by line and column. Keeps nothing */
+        post: operations["check_v1_book_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/versions/{version}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What publishing would change, whom it would concern, and whether a second person must agree */
+        post: operations["preview_v1_book_versions__version__preview_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a text as a version, not yet in force */
+        post: operations["draft_v1_book_drafts_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/versions/{version}/edits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Edit values of a version as a form does; the outcome is a version of its own, comments kept */
+        post: operations["edit_v1_book_versions__version__edits_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/versions/{version}/publish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put a version in force; one that may spend more waits for a second person, who calls this too */
+        post: operations["publish_v1_book_versions__version__publish_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/book/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put the version in force that was so before the present one */
+        post: operations["roll_back_v1_book_rollback_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -392,15 +596,56 @@ export interface components {
             lines: components["schemas"]["TraceLine"][];
         };
         /**
-         * Asked
-         * @description A code, as scanned or typed.
+         * Change
+         * @description One value that differs; steps and other lists of mappings are told apart by their id.
          */
-        Asked: {
+        Change: {
             /**
-             * Code
-             * @description Case, spaces and hyphens do not matter; O is 0, I and L are 1
+             * Path
+             * @description Such as "journeys/day-out/steps/coffee/wait"
              */
-            code: string;
+            path: string;
+            /**
+             * Before
+             * @description null where there was nothing
+             */
+            before: unknown;
+            /**
+             * After
+             * @description null where there is nothing any more
+             */
+            after: unknown;
+        };
+        /**
+         * Concerned
+         * @description Members who are in the middle of one journey.
+         */
+        Concerned: {
+            /** Journey */
+            journey: string;
+            fate: components["schemas"]["Fate"];
+            /**
+             * Running
+             * @description Runs that are neither finished nor under the version asked about
+             */
+            running: number;
+            /**
+             * Holding
+             * @description Of these, how many hold an offer and are waited for
+             */
+            holding: number;
+            /**
+             * Removed
+             * @description Runs in a step that the version no longer has, by step
+             */
+            removed: {
+                [key: string]: number;
+            };
+            /**
+             * Ending
+             * @description Runs that would end: stopped, or nothing left for them
+             */
+            ending: number;
         };
         /**
          * ConsentState
@@ -424,6 +669,86 @@ export interface components {
         Decision: {
             /** Granted */
             granted: boolean;
+        };
+        /** Difference */
+        Difference: {
+            /** Changes */
+            changes: components["schemas"]["Change"][];
+            /**
+             * Diff
+             * @description The same as a unified diff of the texts
+             */
+            diff: string;
+        };
+        /** Draft */
+        Draft: {
+            /**
+             * Readable
+             * @description Whether it can be read at all
+             */
+            readable: boolean;
+            /** Findings */
+            findings: components["schemas"]["Finding"][];
+            /** Version */
+            version: string;
+        };
+        /** Drafted */
+        Drafted: {
+            /**
+             * Text
+             * @description The whole book, as YAML
+             */
+            text: string;
+            /**
+             * Note
+             * @description Why, in a few words; it stays with the version
+             * @default
+             */
+            note?: string;
+            /**
+             * Parent
+             * @description The version it was made from
+             */
+            parent?: string | null;
+        };
+        /**
+         * Edit
+         * @description One change of one value.
+         */
+        Edit: {
+            /**
+             * Act
+             * @description set a value (a new key of a mapping is added at its end); remove a key or an item; insert an item into the list at path, before `index`; move the item at path to `index` of its list
+             * @enum {string}
+             */
+            act: "set" | "remove" | "insert" | "move";
+            /**
+             * Path
+             * @description Such as "journeys/day-out/steps/0/wait"
+             */
+            path: string;
+            /**
+             * Value
+             * @description With set and insert
+             */
+            value?: unknown;
+            /**
+             * Index
+             * @description With insert and move
+             * @default 0
+             */
+            index?: number;
+        };
+        /** Edits */
+        Edits: {
+            /** Edits */
+            edits: components["schemas"]["Edit"][];
+            /**
+             * Note
+             * @description Why, in a few words; it stays with the version
+             * @default
+             */
+            note?: string;
         };
         /** EventPage */
         EventPage: {
@@ -475,6 +800,26 @@ export interface components {
             answers: components["schemas"]["Answer"][];
         };
         /**
+         * Fate
+         * @description What happens to the members who are in one journey.
+         */
+        Fate: {
+            /**
+             * Fate
+             * @default finish_old
+             * @enum {string}
+             */
+            fate?: "finish_old" | "move" | "stop";
+            /**
+             * Steps
+             * @description With move: steps that were renamed, old id to new id
+             * @default {}
+             */
+            steps?: {
+                [key: string]: string;
+            };
+        };
+        /**
          * FeedLine
          * @description *members* different members did the same since the last line of its kind.
          */
@@ -495,6 +840,35 @@ export interface components {
             } | null;
             /** Members */
             members: number;
+        };
+        /**
+         * Finding
+         * @description One thing wrong with a book, or hardly meant.
+         */
+        Finding: {
+            /** Line */
+            line: number;
+            /** Column */
+            column: number;
+            /** Path */
+            path: string;
+            /**
+             * Severity
+             * @description error: cannot be published; warning: may be meant
+             */
+            severity: string;
+            /** Says */
+            says: string;
+        };
+        /** Findings */
+        Findings: {
+            /**
+             * Readable
+             * @description Whether it can be read at all
+             */
+            readable: boolean;
+            /** Findings */
+            findings: components["schemas"]["Finding"][];
         };
         /**
          * Frame
@@ -542,6 +916,12 @@ export interface components {
             levels: components["schemas"]["LevelHeat"][];
             /** Zones */
             zones: components["schemas"]["ZoneCount"][];
+        };
+        /** Full */
+        Full: {
+            version: components["schemas"]["Version"];
+            /** Text */
+            text: string;
         };
         /** HTTPValidationError */
         HTTPValidationError: {
@@ -604,6 +984,12 @@ export interface components {
             why: {
                 [key: string]: string;
             };
+        };
+        /** InForce */
+        InForce: {
+            publication: components["schemas"]["Publication"];
+            /** Text */
+            text: string;
         };
         /** Joined */
         Joined: {
@@ -702,6 +1088,15 @@ export interface components {
             consents?: string[];
         };
         /**
+         * Outcome
+         * @description publication is empty where the version now waits for a second person.
+         */
+        Outcome: {
+            publication: components["schemas"]["Publication"] | null;
+            /** Raises */
+            raises: string[];
+        };
+        /**
          * PlanShape
          * @description The mall in local metres: x right, y up, from the plan's lower-left corner.
          */
@@ -720,6 +1115,74 @@ export interface components {
             sensors: components["schemas"]["SensorPlace"][];
             /** Ways */
             ways: components["schemas"]["WayPlace"][];
+        };
+        /**
+         * Preview
+         * @description What publishing would do.
+         */
+        Preview: {
+            /** Version */
+            version: string;
+            /**
+             * On Top Of
+             * @description The publication this was weighed against
+             */
+            on_top_of: number;
+            /** Changes */
+            changes: components["schemas"]["Change"][];
+            /**
+             * Raises
+             * @description What may be spent more than before
+             */
+            raises: string[];
+            /** Needs Second */
+            needs_second: boolean;
+            /** Concerned */
+            concerned: components["schemas"]["Concerned"][];
+        };
+        /**
+         * Publication
+         * @description From *at_ms* on, *version* was in force.
+         */
+        Publication: {
+            /** Number */
+            number: number;
+            /** Version */
+            version: string;
+            /** At Ms */
+            at_ms: number;
+            /** Author */
+            author: string;
+            /** Second */
+            second: string | null;
+            /** Note */
+            note: string;
+            /** Fates */
+            fates: {
+                [key: string]: components["schemas"]["Fate"];
+            };
+        };
+        /** Publish */
+        Publish: {
+            /**
+             * Fates
+             * @description What becomes of members in the middle of a journey; finish_old unless said
+             * @default {}
+             */
+            fates?: {
+                [key: string]: components["schemas"]["Fate"];
+            };
+            /**
+             * Note
+             * @description Why, in a few words; it stays with the version
+             * @default
+             */
+            note?: string;
+            /**
+             * On Top Of
+             * @description The publication that was previewed against
+             */
+            on_top_of?: number | null;
         };
         /**
          * Sale
@@ -1057,6 +1520,32 @@ export interface components {
             ctx?: Record<string, never>;
         };
         /**
+         * Version
+         * @description One text of the book, with who made it.
+         */
+        Version: {
+            /** Version */
+            version: string;
+            /** Made Ms */
+            made_ms: number;
+            /** Author */
+            author: string;
+            /** Note */
+            note: string;
+            /** Parent */
+            parent: string | null;
+            /**
+             * Published
+             * @description The numbers under which it was in force, the last one last
+             */
+            published: number[];
+            /**
+             * Waits
+             * @description Whether it waits for a second person
+             */
+            waits: boolean;
+        };
+        /**
          * Wallet
          * @description Everything a member's page shows, at one instant.
          */
@@ -1094,6 +1583,14 @@ export interface components {
             x_m: number;
             /** Y M */
             y_m: number;
+        };
+        /** Written */
+        Written: {
+            /**
+             * Text
+             * @description The whole book, as YAML
+             */
+            text: string;
         };
         /** ZoneCount */
         ZoneCount: {
@@ -1134,6 +1631,28 @@ export interface components {
                 number,
                 number
             ][][];
+        };
+        /**
+         * Asked
+         * @description A code, as scanned or typed.
+         */
+        rules__api__Asked: {
+            /**
+             * Code
+             * @description Case, spaces and hyphens do not matter; O is 0, I and L are 1
+             */
+            code: string;
+        };
+        /** Asked */
+        rules__book_api__Asked: {
+            /**
+             * Fates
+             * @description What becomes of members in the middle of a journey; finish_old unless said
+             * @default {}
+             */
+            fates?: {
+                [key: string]: components["schemas"]["Fate"];
+            };
         };
     };
     responses: never;
@@ -1792,7 +2311,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Asked"];
+                "application/json": components["schemas"]["rules__api__Asked"];
             };
         };
         responses: {
@@ -2628,6 +3147,1277 @@ export interface operations {
             };
             /** @description Refused */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    in_force_v1_book_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InForce"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    book_schema_v1_book_schema_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    every_v1_book_versions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Version"][];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    publications_v1_book_publications_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Publication"][];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    one_v1_book_versions__version__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of a version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Full"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    diff_v1_book_versions__version__diff_get: {
+        parameters: {
+            query?: {
+                /** @description Default: the one in force */
+                against?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description The name of a version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Difference"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    check_v1_book_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Written"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Findings"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    preview_v1_book_versions__version__preview_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of a version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["rules__book_api__Asked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    draft_v1_book_drafts_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Drafted"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Draft"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    edit_v1_book_versions__version__edits_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of a version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Edits"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Draft"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    publish_v1_book_versions__version__publish_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of a version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Publish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    roll_back_v1_book_rollback_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Publish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

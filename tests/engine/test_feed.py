@@ -14,7 +14,7 @@ def entered(member: int, zone: str = "cafe-luna") -> ZoneEntered:
 
 
 def feed(k: int = 3) -> Feed:
-    return Feed(k, quiet={"clinic"}, titles={})
+    return Feed(k, quiet={"clinic"}, title={}.get)
 
 
 def test_a_line_waits_until_k_members_stand_behind_it() -> None:

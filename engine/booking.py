@@ -1,0 +1,265 @@
+"""`sojourn book`: versions of the rule book on a terminal, through the same module as the API."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import sqlalchemy as sa
+import typer
+from pydantic import BaseModel
+
+from engine.events import PresenceEvent
+from engine.ledger import Ledger, open_ledger
+from engine.settings import Settings
+from engine.start import CannotStart, read_plan, settings
+from rules import changes
+from rules.book import Mall
+from rules.events import CouponEvent
+from rules.lint import Checked
+from rules.moving import MOVE, STOP, Fate
+from rules.schema import schema
+from rules.versions import NotSo, Outcome, Preview, Versions
+
+T = TypeVar("T")
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Versions of the rule book: draft, preview, publish, roll back. [bold]sojourn check[/bold] looks a file over.",
+)
+
+Book = Annotated[str, typer.Argument(help="A file, or the name of a version as `list` shows it")]
+Note = Annotated[str, typer.Option(help="Why, in a few words; it stays with the version")]
+By = Annotated[str, typer.Option(help="Who does it (default: who is logged in here)", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="The engine's data folder (default: .sojourn)", show_default=False)
+]
+Move = Annotated[
+    list[str] | None, typer.Option(help="Members in this journey go on under the new version", show_default=False)
+]
+Stop = Annotated[
+    list[str] | None, typer.Option(help="Their run of this journey ends; coupons stay good", show_default=False)
+]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option(help="With --move, a step with another name, as in day-out/coffee=espresso", show_default=False),
+]
+
+
+class Desk:
+    """The ledger's versions, opened for one command."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.mall = Mall.of(read_plan(settings.zones_path))
+        self.versions = Versions(ledger, self.mall, two_people=settings.two_people)
+        self.ledger, self.now_ms = ledger, settings.pace.now()
+
+    def read(self, act: Callable[[sa.Connection], T]) -> T:
+        with self.ledger.read() as tx:
+            return act(tx)
+
+    def write(self, act: Callable[[sa.Connection], T]) -> T:
+        with self.ledger.write() as tx:
+            return act(tx)
+
+    def text(self, tx: sa.Connection, named: str) -> str:
+        """Of a file or of a version, by its name."""
+        path = Path(named)
+        return path.read_text(encoding="utf-8") if path.is_file() else self.versions.text(tx, named)
+
+    def keep(self, tx: sa.Connection, named: str, by: str, note: str) -> str:
+        """The version of a name, or of a file, which is kept as a draft then."""
+        if not Path(named).is_file():
+            return named
+        text = self.text(tx, named)
+        return self.versions.draft(tx, text, author=by, note=note, parent=None, now_ms=self.now_ms)
+
+
+@contextmanager
+def desk(data: Path | None) -> Iterator[Desk]:
+    """Raises CannotStart, also for what cannot be done."""
+    chosen = settings(data_folder=data)
+    if not chosen.ledger_url and not (chosen.data_folder / "ledger.sqlite").exists():
+        raise CannotStart(f"no ledger in {chosen.data_folder}: name the engine's data folder with --data")
+    ledger = open_ledger(chosen.ledger, PresenceEvent | CouponEvent)
+    try:
+        yield Desk(chosen, ledger)
+    except NotSo as problem:
+        raise CannotStart(str(problem)) from None
+    finally:
+        ledger.close()
+
+
+@commands.command("list")
+def list_(as_json: AsJson = False, data: Data = None) -> None:
+    """Every version, the newest first: who made it, why, and under which numbers it was in force."""
+    with desk(data) as at:
+        found = at.read(at.versions.all)
+    if as_json:
+        print(_json(found))
+        return
+    for one in found:
+        said = "waits for a second person" if one.waits else "draft"
+        if one.published:
+            said = f"published as {', '.join(map(str, one.published))}"
+        print(f"{one.version}  {one.author:20}  {said:28}  {one.note}".rstrip())
+
+
+@commands.command()
+def show(
+    version: Annotated[str | None, typer.Argument(help="Default: the one in force", show_default=False)] = None,
+    data: Data = None,
+) -> None:
+    """Print the text of a version."""
+    with desk(data) as at:
+        print(at.read(lambda tx: at.versions.text(tx, version or _in_force(at, tx))), end="")
+
+
+@commands.command()
+def draft(book: Book, note: Note = "", by: By = "", as_json: AsJson = False, data: Data = None) -> None:
+    """Keep a file as a version that is not yet in force, and say what is wrong with it."""
+    with desk(data) as at:
+        version = at.write(lambda tx: at.keep(tx, book, by or _login(), note))
+        checked = at.versions.check(at.read(lambda tx: at.versions.text(tx, version)))
+    print(
+        json.dumps({"version": version} | as_found(checked)) if as_json else "\n".join([*told(checked, book), version])
+    )
+
+
+@commands.command()
+def diff(
+    new: Book,
+    against: Annotated[str | None, typer.Option(help="Default: the version in force", show_default=False)] = None,
+    data: Data = None,
+) -> None:
+    """What differs between two versions, line by line."""
+    with desk(data) as at:
+        print(at.read(lambda tx: changes.diff(at.text(tx, against or _in_force(at, tx)), at.text(tx, new))))
+
+
+@commands.command()
+def preview(
+    book: Book, move: Move = None, stop: Stop = None, rename: Rename = None, as_json: AsJson = False, data: Data = None
+) -> None:
+    """What publishing would change, whom it would concern, and whether a second person must agree."""
+    with desk(data) as at:
+        seen = at.read(lambda tx: at.versions.preview(tx, at.text(tx, book), fates(move, stop, rename)))
+    print(seen.model_dump_json() if as_json else as_text(seen, book))
+
+
+@commands.command()
+def publish(
+    book: Book, note: Note = "", by: By = "", move: Move = None, stop: Stop = None, rename: Rename = None,
+    on_top_of: Annotated[int | None, typer.Option(help="Only if this publication is still in force")] = None,
+    as_json: AsJson = False, data: Data = None,
+) -> None:  # fmt: skip
+    """Put a version in force; one that may spend more waits until a second person publishes it too.
+
+    A running engine takes it up by itself.
+    """
+    with desk(data) as at:
+        who = by or _login()
+        done = at.write(
+            lambda tx: at.versions.publish(
+                tx, at.keep(tx, book, who, note), author=who, note=note, fates=fates(move, stop, rename),
+                on_top_of=on_top_of, now_ms=at.now_ms,
+            )
+        )  # fmt: skip
+    print(done.model_dump_json() if as_json else _outcome(done, book))
+
+
+@commands.command()
+def rollback(
+    note: Note = "", by: By = "", move: Move = None, stop: Stop = None, rename: Rename = None, as_json: AsJson = False,
+    data: Data = None,
+) -> None:  # fmt: skip
+    """Put the version in force that was so before the present one."""
+    with desk(data) as at:
+        done = at.write(
+            lambda tx: at.versions.roll_back(
+                tx, author=by or _login(), note=note, fates=fates(move, stop, rename), now_ms=at.now_ms
+            )
+        )
+    print(done.model_dump_json() if as_json else _outcome(done, ""))
+
+
+@commands.command("schema")
+def schema_() -> None:
+    """Print the JSON Schema of this mall's book; an editor completes and underlines by it."""
+    mall = Mall.of(read_plan(settings().zones_path))
+    print(json.dumps(schema(mall), indent=1, ensure_ascii=False))
+
+
+def fates(move: list[str] | None, stop: list[str] | None, rename: list[str] | None) -> dict[str, Fate]:
+    """The options as fates by journey. Raises CannotStart."""
+    renamed: dict[str, dict[str, str]] = {}
+    for one in rename or []:
+        journey, _, steps = one.partition("/")
+        old, _, new = steps.partition("=")
+        if not (journey and old and new) or journey not in (move or []):
+            raise CannotStart(f"--rename {one}: write it like day-out/coffee=espresso, with --move day-out")
+        renamed.setdefault(journey, {})[old] = new
+    both = set(move or []) & set(stop or [])
+    if both:
+        raise CannotStart(f"--move and --stop {min(both)}: choose one of them")
+    moved = {journey: Fate(fate=MOVE, steps=renamed.get(journey, {})) for journey in move or []}
+    return moved | {journey: Fate(fate=STOP) for journey in stop or []}
+
+
+def told(checked: Checked, name: str) -> list[str]:
+    return [fault.text(name) for fault in checked.faults]
+
+
+def as_found(checked: Checked) -> dict[str, Any]:
+    return {"readable": checked.book is not None, "findings": [fault._asdict() for fault in checked.faults]}
+
+
+def as_text(seen: Preview, named: str) -> str:
+    lines = [f"{change.path}: {_short(change.before)} -> {_short(change.after)}" for change in seen.changes]
+    lines = lines or ["Nothing differs but comments or layout."]
+    for one in seen.concerned:
+        gone = "".join(f"; {count} in {step}, which is gone" for step, count in one.removed.items())
+        ends = f"; {one.ending} end" if one.ending else ""
+        lines.append(
+            f"{one.journey}: {one.running} on their way, {one.holding} hold an offer{gone}: {one.fate.fate}{ends}"
+        )
+    lines += [f"May spend more: {more}" for more in seen.raises]
+    if seen.needs_second:
+        lines.append("A second person must publish it too.")
+    lines.append(f"Publish it with: sojourn book publish {named} --on-top-of {seen.on_top_of}")
+    return "\n".join(lines)
+
+
+def _outcome(done: Outcome, version: str) -> str:
+    if done.publication is None:
+        more = "; ".join(done.raises)
+        return f"{version} may spend more ({more}), so it waits: a second person must publish it too."
+    return f"{done.publication.version} is in force, as publication {done.publication.number}."
+
+
+def _short(value: Any) -> str:
+    written = "nothing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return written if len(written) < 80 else written[:77] + "..."
+
+
+def _in_force(at: Desk, tx: sa.Connection) -> str:
+    force = at.versions.in_force(tx)
+    if force is None:
+        raise CannotStart("no book was ever published: start the engine once, or publish a file")
+    return force.version
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines)
+
+
+def _login() -> str:
+    return f"command line:{getpass.getuser()}"
+
+
+def _json(found: list[Any]) -> str:
+    return json.dumps([one.model_dump() if isinstance(one, BaseModel) else one for one in found])
