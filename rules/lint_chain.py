@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rules.book import Book, Journey, Step
 from rules.shape import DAY_GROUPS, DAYS
-from rules.source import WARNING, Node, Source
+from rules.source import ERROR, WARNING, Node, Source
 from rules.times import LONGEST_VISIT_MS, MINUTE_MS, Hours, length_text
 
 DAY_MINUTES = 1440
@@ -152,12 +152,15 @@ def _look_at_redeemed(source: Source, book: Book, journey: Journey) -> None:
     }
     given = set(elsewhere)
     for step in journey.steps:
+        must_hold = {value.path for _, value in _rows(source, step)}
         for value in _asked_for(source.at(step.path), "redeemed"):
             # One row may name several offers, of which one is enough.
             names = {str(one.value) for one in value.one_or_more()}
             if not names & given:
+                # Within any and none, another row may still decide.
                 value.fault(
-                    f"nothing above gives {' or '.join(sorted(names))}, so this never holds; name another offer"
+                    f"nothing above gives {' or '.join(sorted(names))}, so this never holds; name another offer",
+                    severity=ERROR if value.path in must_hold else WARNING,
                 )
         given |= {rung.offer.key for arm in step.arms for rung in arm.rungs}
 
