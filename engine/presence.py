@@ -31,6 +31,7 @@ from engine.liveness import Liveness
 from engine.plan import NOWHERE, Plan
 from engine.position import RADIUS_90, UNPLACED, Locator, Sightings, track_type, unplaced
 from engine.readings import TICK_MS, Alignment, Readings, joined, readings
+from engine.roster import Roster
 from engine.stays import NEVER_MS, STAY, Changes, advance_all, end_all, outside
 from engine.tuning import Tuning
 from engine.visits import VISIT, Stage, due_ms, patience
@@ -71,7 +72,7 @@ class Presence:
         self._alignment = Alignment(tuning.lateness_ms)
         self._liveness = Liveness(plan)
         self._recent = readings()  # of closed seconds, as far back as they place anyone
-        self._table = np.zeros(0, self._row_type)  # by rising member
+        self._roster = Roster(self._row_type)
         self._no_timer_before_ms = 0
         self._sightings: list[Sightings] = []
 
@@ -106,16 +107,16 @@ class Presence:
         """The member withdrew consent at at_ms: their visit ends, and nothing of them is kept."""
         self._alignment.forget(member)
         self._recent = self._recent.at(self._recent.device != member)
-        rows, known = self._find(np.array([member], np.int64))
+        rows, known = self._roster.find(np.array([member], np.int64))
         if not known[0]:
             return []
         events = list(self._end(int(rows[0]), CONSENT_WITHDRAWN, at_ms))
-        self._drop(rows)
+        self._roster.drop(rows)
         return events
 
     def where(self) -> Whereabouts:
         """Who is in the mall as of reached_ms: visits not silent; a zone only as long as it is still believed."""
-        table = self._table
+        table = self._roster.in_order()
         table = table[(table["visit"]["stage"] == Stage.OPEN) & (table["track"]["level"] != UNPLACED)]
         stay, track, visit = table["stay"], table["track"], table["visit"]
         believed = self.reached_ms - stay["window_ms"] < self._tuning.hold_ms
@@ -138,7 +139,12 @@ class Presence:
         """All there is to know, to go on from with `restore`. Equal states give equal bytes."""
         waiting = self._alignment
         kept = snapshot.Kept(
-            waiting.newest_ms, waiting.late, waiting.pending(), self._recent, self._table, self._liveness.keep()
+            newest_ms=waiting.newest_ms,
+            late=waiting.late,
+            pending=waiting.pending(),
+            recent=self._recent,
+            table=self._roster.in_order(),
+            liveness=self._liveness.keep(),
         )
         return snapshot.pack(kept, self._plan)
 
@@ -146,7 +152,8 @@ class Presence:
         """Go on from a snapshot, also one of an earlier version of the plan. Raises snapshot.Unusable."""
         kept = snapshot.unpack(blob, self._plan, self._row_type)
         self._alignment.resume(kept.pending, kept.newest_ms, kept.late)
-        self._recent, self._table = kept.recent, kept.table
+        self._recent = kept.recent
+        self._roster.fill(kept.table)
         self._liveness.resume(kept.liveness)
         self._no_timer_before_ms, self._sightings = 0, []
 
@@ -221,23 +228,25 @@ class Presence:
 
     def _expire_before(self, until_ms: int) -> Iterator[PresenceEvent]:
         """Fire the timers due before *until_ms*, second by second; seconds in which none is due cost nothing."""
-        while self._no_timer_before_ms < until_ms and len(self._table):
-            due = due_ms(self._table["visit"], self._patience_ms)
+        while self._no_timer_before_ms < until_ms and len(self._roster):
+            everyone = self._roster.rows
+            due = due_ms(self._table["visit"][everyone], self._patience_ms)
             self._no_timer_before_ms = int(due.min())
             if self._no_timer_before_ms >= until_ms:
                 return
             second_over_ms = (self._no_timer_before_ms // TICK_MS + 1) * TICK_MS
             self._liveness.close(second_over_ms)
-            rows = np.flatnonzero(due < second_over_ms)
-            over = []
-            for row in rows.tolist():
-                yield from self._grow_silent(row, int(due[row]))
+            soon = due < second_over_ms
+            rows, over = everyone[soon], []
+            for row, row_due in zip(rows.tolist(), due[soon].tolist(), strict=True):
+                yield from self._grow_silent(row, row_due)
                 if self._table["visit"]["stage"][row] in (Stage.NEWCOMER, Stage.INACTIVE):
                     over.append(row)
             stage = self._table["visit"]["stage"][rows]
             end_all(self._table["stay"], rows[stage == Stage.SILENT])
             self._table["visit"]["stage"][rows] = stage + 1
-            self._drop(np.array(over, np.intp))
+            if over:
+                self._roster.drop(np.array(over, np.intp))
 
     def _grow_silent(self, row: int, due: int) -> Iterator[PresenceEvent]:
         """What is to be told when the silence has lasted long enough for the next stage."""
@@ -279,29 +288,22 @@ class Presence:
 
     # -- the table --------------------------------------------------------------------------------
 
-    def _find(self, member: npt.NDArray[np.int64]) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        """The row of each member, and whether they have one; where not, the row is the one they would go before."""
-        known = self._table["member"]
-        rows = np.searchsorted(known, member)
-        if not len(known):
-            return rows, np.zeros(len(member), np.bool_)
-        return rows, known[np.minimum(rows, len(known) - 1)] == member
+    @property
+    def _table(self) -> npt.NDArray[np.void]:
+        """By row; admission may put another in its place."""
+        return self._roster.table
 
     def _admitted(self, member: npt.NDArray[np.int64], first_ms: npt.NDArray[np.int64]) -> Rows:
         """The row of each member (rising), with a new one for those who had none."""
-        rows, known = self._find(member)
+        rows, known = self._roster.find(member)
         if known.all():
             return rows
-        new = np.zeros(int(np.count_nonzero(~known)), self._row_type)
-        new["member"], new["stay"] = member[~known], outside(len(new))
-        new["track"] = unplaced(len(new), len(self._plan.levels))
-        new["visit"]["first_ms"] = new["visit"]["last_ms"] = first_ms[~known]
-        self._table = np.insert(self._table, rows[~known], new)
-        return self._find(member)[0]
-
-    def _drop(self, rows: Rows) -> None:
-        if len(rows):
-            self._table = np.delete(self._table, rows)
+        new = rows[~known] = self._roster.admit(member[~known])
+        self._table["stay"][new] = outside(len(new))
+        self._table["track"][new] = unplaced(len(new), len(self._plan.levels))
+        for when in ("first_ms", "last_ms"):
+            self._table["visit"][when][new] = first_ms[~known]
+        return rows
 
     # -- what was heard lately --------------------------------------------------------------------
 
