@@ -1,7 +1,10 @@
-"""Where a device stands: level and place by weighted centroid of the sensors that heard it lately, smoothed.
+"""Where a device stands: a probability for every cell of the floor, moved by walking and sharpened by what is heard.
 
-The louder a sensor heard the device, the more its place counts. The level is the one whose sensors took in most
-power. It needs no radio model and no survey; what is left of doubt is in the radius.
+A grid Bayes filter with motion. Each second in which a device is heard, its place first spreads as far as it may have
+walked, then every cell is weighed by how well it explains the second: the signals at the sensors that heard the device
+(normal around the radio model; the device's own offset is unknown and integrated out), and the silence of the live
+sensors that should have heard it. After: probabilistic localisation over a grid, as in Fox, Burgard, Thrun, "Markov
+Localization for Mobile Robots in Dynamic Environments", JAIR 11 (1999), with the offset as a Gaussian nuisance.
 """
 
 from __future__ import annotations
@@ -11,130 +14,39 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.plan import Plan
+from engine.cells import Floats, Ints, blur_of
+from engine.radio import Radio
 from engine.readings import Readings
 from engine.tuning import Tuning
+from engine.zones import Chances, ZoneMap, Zones
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Tracks = npt.NDArray[np.void]
+Beliefs = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 UNPLACED = -1  # the level of a device that was never placed
-# Weights are 10^(dBm / DECAY_DB). 20 would be the amplitude, and leaves far sensors too much say: indoors the signal
-# falls faster than in the open. 20, 15, 12 and 10 were tried on recorded and simulated walks: 12 to 15 place best.
-DECAY_DB = 13.0
-# How unsure a place is, in distances between neighbouring sensors: of many sensors together, for walls and bodies bend
-# them all alike, and of one sensor alone, which says no more than "hereabouts".
-LEAST, LONE = 0.25, 0.6
 # Of a two-dimensional normal distribution, 90 % lies within so many standard deviations.
 RADIUS_90 = 2.146
+# Signals are taken relative to this, so that squares of them keep their digits in 32 bits.
+MIDDLE_DBM = -70.0
+# Some probability is everywhere, always: whoever was misplaced is found again.
+EVERYWHERE = 1e-4
+# So many devices at once: what is worked on fits the processor's cache.
+AT_ONCE = 96
+
+TRACK = np.dtype([
+    ("at_ms", np.int64),  # instant of the last sighting
+    ("level", np.int16),  # row of plan.levels, UNPLACED before the first
+    ("x_m", np.float32), ("y_m", np.float32),
+    ("sigma_m", np.float32),  # the standard deviation of the place along each axis
+])  # fmt: skip
 
 
-def track_type(levels: int) -> np.dtype[np.void]:
-    """What is remembered of a device's place between sightings.
-
-    at_ms  instant of the last sighting         level        row of plan.levels, UNPLACED before the first
-    x_m, y_m  the smoothed place                sigma_m      its standard deviation along each axis
-    shares (levels,) the smoothed share of received power that each level's sensors took in
-    """
-    return np.dtype([
-        ("at_ms", np.int64), ("level", np.int16), ("x_m", np.float64), ("y_m", np.float64), ("sigma_m", np.float64),
-        ("shares", np.float64, (levels,)),
-    ])  # fmt: skip
-
-
-def unplaced(rows: int, levels: int) -> Tracks:
-    tracks = np.zeros(rows, track_type(levels))
+def unplaced(rows: int) -> Tracks:
+    tracks = np.zeros(rows, TRACK)
     tracks["level"] = UNPLACED
     return tracks
-
-
-def _spacing_m(plan: Plan) -> Floats:
-    """(sensors,): how far the next sensor on the same level is; for a level's only one, as far as the level is wide."""
-    apart_m = np.hypot(*(plan.anchors_m[:, None] - plan.anchors_m).transpose(2, 0, 1))
-    apart_m[(plan.sensor_level[:, None] != plan.sensor_level) | np.eye(len(apart_m), dtype=np.bool_)] = np.inf
-    widths_m = [max(np.ptp(np.reshape(level.outline.bounds, (2, 2)), axis=0)) for level in plan.levels]
-    nearest_m: Floats = np.minimum(apart_m.min(axis=1, initial=np.inf), np.array(widths_m)[plan.sensor_level])
-    return nearest_m
-
-
-class Locator:
-    """Places devices on one plan."""
-
-    def __init__(self, plan: Plan, tuning: Tuning) -> None:
-        self._anchors_m, self._level = plan.anchors_m, plan.sensor_level
-        self._spacing_m = _spacing_m(plan)
-        self._on_level = [np.flatnonzero(plan.sensor_level == level) for level in range(len(plan.levels))]
-        self._tuning = tuning
-
-    def locate(self, tracks: Tracks, at_ms: Ints, recent: Readings, row: npt.NDArray[np.intp]) -> None:
-        """Advance *tracks* (n,) to *at_ms* (n,), in place, by what was heard of their devices lately.
-
-        recent  readings of these devices not older than tuning.memory_ms, at least one of each
-        row     (readings,) which of the tracks each is about
-        """
-        amplitude = self._amplitudes(len(tracks), at_ms, recent, row)
-        fresh = tracks["level"] == UNPLACED
-        gain = -np.expm1((tracks["at_ms"] - at_ms) / max(self._tuning.smoothing_ms, 1))
-        gain[fresh] = 1.0
-
-        shares = self._shares(amplitude)
-        tracks["shares"] += gain[:, None] * (shares - tracks["shares"])
-        level = self._levels(tracks)
-        gain[level != tracks["level"]] = 1.0  # nothing is learnt about a place from one on another level
-
-        x_m, y_m, sigma_m = self._centroids(amplitude)
-        tracks["x_m"] += gain * (x_m - tracks["x_m"])
-        tracks["y_m"] += gain * (y_m - tracks["y_m"])
-        tracks["sigma_m"] += gain * (sigma_m - tracks["sigma_m"])
-        tracks["level"], tracks["at_ms"] = level, at_ms
-
-    def _amplitudes(self, devices: int, at_ms: Ints, recent: Readings, row: npt.NDArray[np.intp]) -> Floats:
-        """(devices, sensors): how loud each sensor heard each device on average, 0 where it did not.
-
-        Newer readings count more, and a sensor that only heard the device a while ago counts less.
-        """
-        sensors = len(self._level)
-        cell = row * sensors + recent.sensor
-        freshness = np.exp((recent.t_ms - at_ms[row]) / max(self._tuning.smoothing_ms, 1))
-        weight = np.bincount(cell, freshness, devices * sensors)
-        level_dbm = np.bincount(cell, freshness * recent.rssi_dbm, devices * sensors)
-        heard = weight > 0
-        amplitude = np.zeros(devices * sensors)
-        amplitude[heard] = np.minimum(weight[heard], 1.0) * 10 ** (level_dbm[heard] / weight[heard] / 20)
-        return amplitude.reshape(devices, sensors)
-
-    def _shares(self, amplitude: Floats) -> Floats:
-        """(devices, levels): the share of the received power that each level's sensors took in."""
-        power = amplitude**2
-        per_level: Floats = np.stack([power[:, sensors].sum(axis=1) for sensors in self._on_level], axis=1)
-        per_level /= per_level.sum(axis=1, keepdims=True)
-        return per_level
-
-    def _levels(self, tracks: Tracks) -> npt.NDArray[np.int16]:
-        """The level with most power; the present one keeps its place unless clearly outdone."""
-        shares = tracks["shares"].copy()
-        placed = np.flatnonzero(tracks["level"] != UNPLACED)
-        shares[placed, tracks["level"][placed]] *= self._tuning.level_hold
-        most: npt.NDArray[np.int16] = shares.argmax(axis=1).astype(np.int16)
-        return most
-
-    def _centroids(self, amplitude: Floats) -> tuple[Floats, Floats, Floats]:
-        """x_m, y_m and sigma_m of each device.
-
-        The sensors of other levels help: they hang in the same frame, and the floor between has dimmed them already.
-        """
-        weight = amplitude ** (20 / DECAY_DB)
-        lone = np.count_nonzero(weight, axis=1) == 1
-        weight /= weight.sum(axis=1, keepdims=True)
-        x_m, y_m = self._anchors_m.T
-        mean_x_m, mean_y_m = (weight * x_m).sum(axis=1), (weight * y_m).sum(axis=1)
-        away_m2 = (x_m - mean_x_m[:, None]) ** 2 + (y_m - mean_y_m[:, None]) ** 2
-        # The error of a weighted mean along one axis, on top of what more sensors would not cure.
-        spread_m2 = (weight**2 * away_m2).sum(axis=1) / 2
-        spacing_m = (weight * self._spacing_m).sum(axis=1)
-        sigma_m = np.where(lone, LONE * spacing_m, np.sqrt((LEAST * spacing_m) ** 2 + spread_m2))
-        return mean_x_m, mean_y_m, sigma_m
 
 
 class Sightings(NamedTuple):
@@ -151,3 +63,128 @@ class Sightings(NamedTuple):
     radius_m: npt.NDArray[np.float32]
     zone: npt.NDArray[np.int16]
     p: npt.NDArray[np.float32]
+
+
+class Locator:
+    """Places devices by one radio model."""
+
+    def __init__(self, radio: Radio, zones: ZoneMap, tuning: Tuning) -> None:
+        self._cells, self._zones, self._tuning = radio.cells, zones, tuning
+        self._precision = (1 / radio.spread_db**2).astype(np.float32)
+        middle = radio.mean_dbm - np.float32(MIDDLE_DBM)
+        self._pull = self._precision * middle
+        self._worth = radio.heard_log - radio.silent_log - self._pull * middle / 2
+        self._silent_log = radio.silent_log
+        self._live: Mask = np.zeros(len(radio.silent_log), np.bool_)
+        self._silence = np.zeros(len(radio.cells), np.float32)
+        self._moments = self._of_levels()
+
+    def locate(
+        self, tracks: Tracks, beliefs: Beliefs, at_ms: Ints, heard: Readings, row: Rows, live: Mask, here: Zones
+    ) -> Chances:
+        """Advance *tracks* (n,) and *beliefs* (n, cells) in place to at_ms (n,) by what was heard in one second.
+
+        heard  readings of these devices, at least one of each    row   (readings,) which of the tracks each is about
+        live   (sensors,) whose silence says something            here  (n,) a zone whose probability is wanted
+        """
+        devices, sensors = len(tracks), len(live)
+        if not np.array_equal(live, self._live):
+            # As long as the same sensors live, the silence of all of them is one and the same.
+            self._live, self._silence = live.copy(), live.astype(np.float32) @ self._silent_log
+        pair = row * sensors + heard.sensor
+        times = np.bincount(pair, minlength=devices * sensors).reshape(devices, sensors)
+        total = np.bincount(pair, heard.rssi_dbm - MIDDLE_DBM, devices * sensors).reshape(devices, sensors)
+        signal = (total / np.maximum(times, 1)).astype(np.float32)
+        away_ms = np.where(tracks["level"] == UNPLACED, 0, at_ms - tracks["at_ms"])
+        # Together go those who walked as long and are near each other, for they share a blur and most of their sensors.
+        loudest = np.where(times > 0, signal, -np.inf).argmax(axis=1)
+        order = np.lexsort((loudest, blur_of(away_ms)))
+        answers = [
+            self._some(tracks, beliefs, at_ms, times[some] > 0, signal[some], away_ms[some], here, some)
+            for some in np.split(order, range(AT_ONCE, devices, AT_ONCE))
+        ]
+        back = np.argsort(order)
+        return Chances(*(np.concatenate(column)[back] for column in zip(*answers, strict=True)))
+
+    def _some(
+        self,
+        tracks: Tracks,
+        beliefs: Beliefs,
+        at_ms: Ints,
+        was_heard: Mask,
+        signal: Floats,
+        away_ms: Ints,
+        here: Zones,
+        some: Rows,
+    ) -> Chances:
+        fresh = tracks["level"][some] == UNPLACED
+        before = remembered(beliefs[some])
+        before[fresh] = self._cells.anywhere
+        places = self._cells.walked(before, away_ms)
+        places += EVERYWHERE * self._cells.anywhere
+        explained = self._explained(was_heard, signal)
+        # What is heard again soon is bent by the same walls and bodies, and says little new.
+        news = np.where(fresh, 1.0, np.minimum(away_ms / max(self._tuning.news_ms, 1), 1.0))
+        explained *= news[:, None].astype(np.float32)
+        explained -= explained.max(axis=1, keepdims=True)
+        places *= np.exp(explained, out=explained)
+        places /= places.sum(axis=1, keepdims=True)
+        beliefs[some] = to_remember(places)
+        tracks["at_ms"][some] = at_ms[some]
+        for name, column in zip(("level", "x_m", "y_m", "sigma_m"), self._middles(places), strict=True):
+            tracks[name][some] = column
+        return self._zones.chances(places, here[some])
+
+    def _explained(self, was_heard: Mask, signal: Floats) -> Floats:
+        """(n, cells): the log-likelihood of what was heard, and of what was not, up to a constant for each device."""
+        used = np.flatnonzero(was_heard.any(axis=0))
+        signal, heard = signal[:, used] * was_heard[:, used], was_heard[:, used].astype(np.float32)
+        precision, pull = self._precision[used], self._pull[used]
+        sure = heard @ precision
+        off = signal @ precision - heard @ pull  # sum of (signal - mean) / variance
+        explained = (signal * signal) @ (-precision / 2) + signal @ pull + heard @ self._worth[used]
+        # Whoever was heard is not silent; what a dead sensor did not hear says nothing.
+        explained += self._silence
+        dead_heard = heard * ~self._live[used]
+        if dead_heard.any():
+            explained += dead_heard @ self._silent_log[used]
+        variance = np.float32(self._tuning.phone_db**2)
+        sure = 1 + variance * sure
+        explained += variance / 2 * off * off / sure
+        explained -= np.log(sure) / 2
+        return np.asarray(explained)
+
+    def _middles(self, places: Floats) -> tuple[Ints, Floats, Floats, Floats]:
+        """The most probable level, and the mean and standard deviation of the place on it."""
+        levels = len(self._cells.of_level)
+        moments = (places @ self._moments).reshape(len(places), levels, 4)
+        level = moments[:, :, 0].argmax(axis=1)
+        mass, x_m, y_m, square_m2 = moments[np.arange(len(places)), level].T
+        x_m, y_m = x_m / mass, y_m / mass
+        sigma_m = np.sqrt(np.maximum(square_m2 / mass - x_m**2 - y_m**2, 0.5) / 2)
+        middle_x_m, middle_y_m = self._middle_m
+        return level, x_m + middle_x_m, y_m + middle_y_m, sigma_m
+
+    def _of_levels(self) -> Floats:
+        """(cells, 4 * levels): for each level what sums to its mass, x, y and square, around the middle of the mall."""
+        cells = self._cells
+        self._middle_m = cells.x_m.mean(), cells.y_m.mean()
+        x_m, y_m = cells.x_m - self._middle_m[0], cells.y_m - self._middle_m[1]
+        sums = np.zeros((len(cells), len(cells.of_level), 4), np.float32)
+        for level, part in enumerate(cells.of_level):
+            sums[part, level] = np.stack((np.ones_like(x_m), x_m, y_m, x_m**2 + y_m**2), axis=1)[part]
+        return sums.reshape(len(cells), -1)
+
+
+def to_remember(places: Floats) -> Beliefs:
+    """Places in a byte a cell: the square root keeps small probabilities apart, down to 1/65,000 of the largest."""
+    return np.asarray(np.rint(np.sqrt(places / places.max(axis=1, keepdims=True)) * 255), np.uint8)
+
+
+def remembered(beliefs: Beliefs) -> Floats:
+    """The inverse of to_remember, summing to 1; all zero where nothing was remembered."""
+    places = beliefs.astype(np.float32)
+    places *= places
+    total = places.sum(axis=1, keepdims=True)
+    places /= np.maximum(total, 1)
+    return places

@@ -29,8 +29,9 @@ from engine.events import (
 )
 from engine.liveness import Liveness
 from engine.plan import NOWHERE, Plan
-from engine.position import RADIUS_90, UNPLACED, Locator, Sightings, track_type, unplaced
-from engine.readings import TICK_MS, Alignment, Readings, joined, readings
+from engine.position import RADIUS_90, TRACK, UNPLACED, Locator, Sightings, unplaced
+from engine.radio import Radio
+from engine.readings import TICK_MS, Alignment, Readings
 from engine.roster import Roster
 from engine.stays import NEVER_MS, STAY, Changes, advance_all, end_all, outside
 from engine.tuning import Tuning
@@ -41,6 +42,7 @@ HEARD_ELSEWHERE, SILENT, CONSENT_WITHDRAWN = "heard-elsewhere", "silent", "conse
 SENSOR_OUTAGE = "sensor-outage"
 
 Rows = npt.NDArray[np.intp]
+ROW = np.dtype([("member", np.int64), ("visit", VISIT), ("stay", STAY), ("track", TRACK)])
 
 
 class Whereabouts(NamedTuple):
@@ -62,17 +64,16 @@ class Whereabouts(NamedTuple):
 class Presence:
     """One mall's members. Its result depends on the order of readings and instants given, never on how they are cut."""
 
-    def __init__(self, plan: Plan, tuning: Tuning) -> None:
+    def __init__(self, plan: Plan, tuning: Tuning, radio: Radio | None = None) -> None:
+        """radio  of this plan, fitted or surveyed; None for the usual one"""
         self._plan, self._tuning = plan, tuning
-        self._locator, self._zones = Locator(plan, tuning), ZoneMap(plan)
+        radio = Radio.of(plan) if radio is None else radio
+        self._cells = radio.cells
+        self._locator = Locator(radio, ZoneMap(plan, radio.cells), tuning)
         self._patience_ms = patience(tuning)
-        self._row_type = np.dtype([
-            ("member", np.int64), ("visit", VISIT), ("stay", STAY), ("track", track_type(len(plan.levels))),
-        ])  # fmt: skip
         self._alignment = Alignment(tuning.lateness_ms)
         self._liveness = Liveness(plan)
-        self._recent = readings()  # of closed seconds, as far back as they place anyone
-        self._roster = Roster(self._row_type)
+        self._roster = Roster(ROW, len(self._cells))
         self._no_timer_before_ms = 0
         self._sightings: list[Sightings] = []
 
@@ -106,7 +107,6 @@ class Presence:
     def forget(self, member: int, at_ms: int) -> list[PresenceEvent]:
         """The member withdrew consent at at_ms: their visit ends, and nothing of them is kept."""
         self._alignment.forget(member)
-        self._recent = self._recent.at(self._recent.device != member)
         rows, known = self._roster.find(np.array([member], np.int64))
         if not known[0]:
             return []
@@ -142,18 +142,17 @@ class Presence:
             newest_ms=waiting.newest_ms,
             late=waiting.late,
             pending=waiting.pending(),
-            recent=self._recent,
             table=self._roster.in_order(),
+            beliefs=self._roster.beliefs[self._roster.rows],
             liveness=self._liveness.keep(),
         )
-        return snapshot.pack(kept, self._plan)
+        return snapshot.pack(kept, self._plan, self._cells)
 
     def restore(self, blob: bytes) -> None:
         """Go on from a snapshot, also one of an earlier version of the plan. Raises snapshot.Unusable."""
-        kept = snapshot.unpack(blob, self._plan, self._row_type)
+        kept = snapshot.unpack(blob, self._plan, self._cells, ROW)
         self._alignment.resume(kept.pending, kept.newest_ms, kept.late)
-        self._recent = kept.recent
-        self._roster.fill(kept.table)
+        self._roster.fill(kept.table, kept.beliefs)
         self._liveness.resume(kept.liveness)
         self._no_timer_before_ms, self._sightings = 0, []
 
@@ -184,14 +183,10 @@ class Presence:
         visit["stage"][rows[back]] = Stage.OPEN
         visit["last_ms"][rows] = at_ms
 
-        self._recall(tick_ms, heard)
-        track = table["track"][rows]
-        recent, of_recent = self._recent_of(member)
-        self._locator.locate(track, at_ms, recent, of_recent)
-        table["track"][rows] = track
-        chances = self._zones.chances(
-            track["level"], track["x_m"], track["y_m"], track["sigma_m"], table["stay"]["zone"][rows]
-        )
+        track, beliefs = table["track"][rows], self._roster.beliefs[rows]
+        live = self._liveness.live(tick_ms + TICK_MS)
+        chances = self._locator.locate(track, beliefs, at_ms, heard, of, live, table["stay"]["zone"][rows])
+        table["track"][rows], self._roster.beliefs[rows] = track, beliefs
         self._sightings.append(_sightings(member, track, chances))
 
         window = at_ms - table["stay"]["window_ms"][rows] >= self._tuning.window_ms
@@ -300,24 +295,10 @@ class Presence:
             return rows
         new = rows[~known] = self._roster.admit(member[~known])
         self._table["stay"][new] = outside(len(new))
-        self._table["track"][new] = unplaced(len(new), len(self._plan.levels))
+        self._table["track"][new] = unplaced(len(new))
         for when in ("first_ms", "last_ms"):
             self._table["visit"][when][new] = first_ms[~known]
         return rows
-
-    # -- what was heard lately --------------------------------------------------------------------
-
-    def _recall(self, tick_ms: int, heard: Readings) -> None:
-        """Add a second to what was heard lately, and let go of what no longer places anyone."""
-        oldest_ms = tick_ms + TICK_MS - self._tuning.memory_ms
-        kept = self._recent.at(slice(int(np.searchsorted(self._recent.t_ms, oldest_ms)), None))
-        self._recent = joined([kept, heard])
-
-    def _recent_of(self, member: npt.NDArray[np.int64]) -> tuple[Readings, Rows]:
-        """What was heard lately of *member* (rising), and which of them each reading is about."""
-        of = np.minimum(np.searchsorted(member, self._recent.device), len(member) - 1)
-        theirs = member[of] == self._recent.device
-        return self._recent.at(theirs), of[theirs]
 
 
 NO_SIGHTINGS = Sightings(

@@ -16,13 +16,18 @@ Members = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 Table = npt.NDArray[np.void]
+Beliefs = npt.NDArray[np.uint8]
 
 
 class Roster:
-    """table  columns by row; rows of nobody have member 0    rows  those of the members, by rising member"""
+    """table  columns by row; rows of nobody have member 0    rows  those of the members, by rising member
 
-    def __init__(self, row_type: np.dtype[np.void]) -> None:
+    beliefs  (rows, cells) a byte for each cell of the floor: apart from the table, which is read far more often
+    """
+
+    def __init__(self, row_type: np.dtype[np.void], cells: int) -> None:
         self.table: Table = np.zeros(0, row_type)
+        self.beliefs: Beliefs = np.zeros((0, cells), np.uint8)
         self._member: Members = np.zeros(0, np.int64)  # rising
         self.rows: Rows = np.zeros(0, np.intp)
         self._free: Rows = np.zeros(0, np.intp)  # rising
@@ -45,6 +50,7 @@ class Roster:
             made = np.zeros(room, self.table.dtype)
             self._free = np.append(self._free, np.arange(len(self.table), len(self.table) + room))
             self.table = np.concatenate((self.table, made))
+            self.beliefs = np.concatenate((self.beliefs, np.zeros((room, self.beliefs.shape[1]), np.uint8)))
         rows, self._free = self._free[: len(member)], self._free[len(member) :]
         self.table["member"][rows] = member
         at = np.searchsorted(self._member, member)
@@ -57,13 +63,15 @@ class Roster:
         self._member, self.rows = np.delete(self._member, at), np.delete(self.rows, at)
         self._free = np.sort(np.append(self._free, rows))
         self.table[rows] = np.zeros((), self.table.dtype)
+        self.beliefs[rows] = 0
 
     def in_order(self) -> Table:
         """A copy of the members' rows, by rising member."""
         found: Table = self.table[self.rows]
         return found
 
-    def fill(self, table: Table) -> None:
-        """Take up what in_order gave."""
+    def fill(self, table: Table, beliefs: Beliefs) -> None:
+        """Take up what in_order gave, and the beliefs of these rows."""
+        self.beliefs = beliefs
         self.table, self._member, self.rows = table, table["member"].copy(), np.arange(len(table))
         self._free = np.zeros(0, np.intp)

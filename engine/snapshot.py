@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -10,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import liveness
+from engine.cells import Cells
 from engine.plan import NOWHERE, Plan
 from engine.position import UNPLACED
 from engine.readings import Readings, from_columns
 from engine.stays import end_all
 
-VERSION = 2
+VERSION = 3
 
 Table = npt.NDArray[np.void]
+Beliefs = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
 
@@ -31,8 +34,8 @@ class Kept(NamedTuple):
     newest_ms: int
     late: int
     pending: Readings
-    recent: Readings
     table: Table
+    beliefs: Beliefs  # (rows of table, cells), see engine.position
     liveness: liveness.Kept
 
 
@@ -44,7 +47,8 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     newest_ms: int
     late: int
     pending: list[bytes]
-    recent: list[bytes]
+    cells: bytes  # digest of where they lie: places are forgotten when the floor was redrawn
+    beliefs: bytes
     told_of_sensors: bool
     signs: list[
         bytes
@@ -53,7 +57,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     table: bytes
 
 
-def pack(kept: Kept, plan: Plan) -> bytes:
+def pack(kept: Kept, plan: Plan, cells: Cells) -> bytes:
     return msgspec.msgpack.encode(
         _Written(
             version=VERSION,
@@ -63,7 +67,8 @@ def pack(kept: Kept, plan: Plan) -> bytes:
             newest_ms=kept.newest_ms,
             late=kept.late,
             pending=kept.pending.columns(),
-            recent=kept.recent.columns(),
+            cells=_digest(cells),
+            beliefs=kept.beliefs.tobytes(),
             told_of_sensors=kept.liveness.told,
             signs=[column.tobytes() for column in kept.liveness[1:]],
             fields=_fields(kept.table.dtype),
@@ -72,7 +77,7 @@ def pack(kept: Kept, plan: Plan) -> bytes:
     )
 
 
-def unpack(blob: bytes, plan: Plan, row_type: np.dtype[np.void]) -> Kept:
+def unpack(blob: bytes, plan: Plan, cells: Cells, row_type: np.dtype[np.void]) -> Kept:
     """The inverse of pack, with every level, zone and sensor found again by its key. Raises Unusable.
 
     row_type  of presence's table on *plan*. What the plan no longer has is let go of: stays in such zones end
@@ -82,32 +87,34 @@ def unpack(blob: bytes, plan: Plan, row_type: np.dtype[np.void]) -> Kept:
         written = msgspec.msgpack.decode(blob, type=_Written)
         if written.version != VERSION:
             raise Unusable(f"a snapshot of version {written.version}, not {VERSION}")
-        old_type = _with_levels(row_type, len(written.levels))
-        if written.fields != _fields(old_type):
+        if written.fields != _fields(row_type):
             raise Unusable("a snapshot with other columns")
-        table = np.frombuffer(written.table, old_type).copy()
-        pending, recent = from_columns(written.pending), from_columns(written.recent)
+        table = np.frombuffer(written.table, row_type).copy()
+        beliefs = _beliefs(written, cells, table)
+        pending = from_columns(written.pending)
         signs = _signs(written)
     except (msgspec.DecodeError, ValueError) as problem:
         raise problem if isinstance(problem, Unusable) else Unusable(f"not a snapshot: {problem}") from problem
     sensor = _found_again(written.sensors, plan.sensor_index)
-    table = _carried_over(table, written, plan, row_type)
-    heard, lately = _heard_by(pending, sensor), _heard_by(recent, sensor)
-    return Kept(written.newest_ms, written.late, heard, lately, table, _signs_of(signs, written, sensor, plan))
+    _carry_over(table, written, plan)
+    heard, liveness_now = _heard_by(pending, sensor), _signs_of(signs, written, sensor, plan)
+    return Kept(written.newest_ms, written.late, heard, table, beliefs, liveness_now)
 
 
 def _fields(row_type: np.dtype[np.void]) -> str:
     return str(row_type.descr)
 
 
-def _with_levels(row_type: np.dtype[np.void], levels: int) -> np.dtype[np.void]:
-    """The same row on a plan with that many levels."""
-    parts = {name: row_type[name] for name in row_type.names or ()}
-    track = parts["track"]
-    parts["track"] = np.dtype(
-        [(name, np.float64, (levels,)) if name == "shares" else (name, track[name]) for name in track.names or ()]
-    )
-    return np.dtype(list(parts.items()))
+def _digest(cells: Cells) -> bytes:
+    return blake2b(b"".join(column.tobytes() for column in (cells.level, cells.x_m, cells.y_m))).digest()
+
+
+def _beliefs(written: _Written, cells: Cells, table: Table) -> Beliefs:
+    """As written; where the floor is another, nobody is placed any more until heard again. Raises ValueError."""
+    if written.cells != _digest(cells):
+        table["track"]["level"] = UNPLACED
+        return np.zeros((len(table), len(cells)), np.uint8)
+    return np.frombuffer(written.beliefs, np.uint8).reshape(len(table), len(cells)).copy()
 
 
 def _found_again(keys: Sequence[str], index: dict[str, int]) -> Ints:
@@ -146,21 +153,12 @@ def _heard_by(heard: Readings, sensor: Ints) -> Readings:
     return moved.at(moved.sensor >= 0)
 
 
-def _carried_over(old: Table, written: _Written, plan: Plan, row_type: np.dtype[np.void]) -> Table:
-    table = np.zeros(len(old), row_type)
-    for name in ("member", "visit", "stay"):
-        table[name] = old[name]
+def _carry_over(table: Table, written: _Written, plan: Plan) -> None:
+    """Give stays and tracks the rows that their zones and levels have now."""
     zone = _found_again(written.zones, plan.zone_index)
-    stay = table["stay"]
+    stay, before = table["stay"], table["stay"]["zone"].copy()
     for name in ("zone", "votes", "left_zone"):
         stay[name] = zone[stay[name]]
-    end_all(stay, np.flatnonzero((stay["zone"] == NOWHERE) & (old["stay"]["zone"] != NOWHERE)))
-
+    end_all(stay, np.flatnonzero((stay["zone"] == NOWHERE) & (before != NOWHERE)))
     level = _found_again(written.levels, plan.level_index)
-    for name in ("at_ms", "x_m", "y_m", "sigma_m"):
-        table["track"][name] = old["track"][name]
-    table["track"]["level"] = level[old["track"]["level"]]
-    for before, now in enumerate(level[:-1].tolist()):
-        if now != UNPLACED:
-            table["track"]["shares"][:, now] = old["track"]["shares"][:, before]
-    return table
+    table["track"]["level"] = level[table["track"]["level"]]

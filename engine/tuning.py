@@ -25,18 +25,15 @@ class Tuning(BaseModel):
         description="How long a second of event time stays open for stragglers: a batch gathers 1 s and travels well "
         "under 1 s. Every event is later by this much; whatever comes later still counts for nothing.",
     )  # fmt: skip
-    memory_ms: int = Field(
-        default=10_000, ge=1_000, le=60_000,
-        description="Readings older than this do not place anyone: a walker is 12 m further on by then, while a phone "
-        "in use is heard about every 5 s, so that two bursts of it are averaged.",
+    news_ms: int = Field(
+        default=4_000, ge=0, le=60_000,
+        description="What is heard again sooner than this counts for less, in proportion: the same walls and bodies "
+        "bend it, so it repeats the same error. A phone in use is heard about every 5 s.",
     )  # fmt: skip
-    level_hold: float = Field(
-        default=2.0, ge=1, le=10,
-        description="How many times the power of the present level another must show: by an atrium both are loud.",
-    )  # fmt: skip
-    smoothing_ms: int = Field(
-        default=5_000, ge=0, le=60_000,
-        description="Time constant of the average over sightings. Longer is calmer and lags a walker more.",
+    phone_db: float = Field(
+        default=3.0, ge=0, le=10,
+        description="How far phones differ in loudness (one standard deviation). It is integrated out of every "
+        "sighting: a quiet phone must not seem far away. More lets the model explain too much by the phone.",
     )  # fmt: skip
     window_ms: int = Field(
         default=4_000, ge=0, le=60_000,

@@ -1,0 +1,195 @@
+"""How loud each sensor hears a phone from anywhere on the floor: a radio model, and what a survey adds to it.
+
+The signal falls with the logarithm of distance. Between levels it loses a fixed amount, or comes a longer way round
+(through an atrium, past the escalators), which in malls with voids matters more. The model's numbers are the usual ones
+until they are fitted from what sensors hear of each other (`fit`), or from the traffic itself (engine.calibration); a
+survey (walked points, check-ins at tills) then bends the model where it was wrong, and is smoothed in between.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.cells import Cells, Floats, Ints
+from engine.plan import Plan
+
+# A receiver at its limit. Weaker frames are lost; stronger ones are, too, now and then: collisions, another channel.
+FAINTEST_DBM, CAUGHT = -88.0, 0.85
+# Sensors hang so much higher than phones are carried.
+HEIGHT_M = 2.0
+# A phone is that much fainter than a sensor: a smaller antenna, and a body beside it.
+PHONE_FAINTER_DB = 6.0
+# Survey readings count for their neighbourhood: first a wide one, then a narrow one on top, each with the weight of so
+# many readings for what was believed before. Corridors are 5 to 10 m wide.
+NEIGHBOURHOODS_M, BELIEVED = (10.0, 3.5), (0.3, 0.5)
+# No reading is surer than this, nor any silence: people stand in the way.
+LEAST_SPREAD_DB, LEAST_CHANCE, MOST_CHANCE = 3.5, 0.005, 0.97
+
+
+class Propagation(NamedTuple):
+    """The model's numbers. The signal is at_1_m_dbm - 10 exponent log10(metres) - floor_db a level, with detour_m of
+    further way a level; sensor_db (sensors,) is how much louder than that each sensor hears. spread_db is how far
+    single signals lie around it: shadows, bodies, jitter."""
+
+    at_1_m_dbm: float = -40.0
+    exponent: float = 3.0
+    floor_db: float = 0.0
+    detour_m: float = 25.0
+    spread_db: float = 8.0
+    sensor_db: npt.NDArray[np.float64] | None = None
+
+    def mean_dbm(self, away_m: npt.NDArray[np.floating], levels: npt.NDArray[np.integer]) -> npt.NDArray[np.floating]:
+        """(sensors, places): the signal over so many metres along the floor and so many levels."""
+        path_m = np.sqrt(away_m**2 + HEIGHT_M**2) + self.detour_m * levels
+        louder_db = 0.0 if self.sensor_db is None else self.sensor_db[:, None]
+        mean_dbm = self.at_1_m_dbm - 10 * self.exponent * np.log10(path_m) - self.floor_db * levels + louder_db
+        return np.asarray(mean_dbm)
+
+
+USUAL = Propagation()
+
+
+class Links(Protocol):
+    """What sensors hear of each other, one row a frame: rows of plan.sensors, and how loud."""
+
+    @property
+    def transmitter(self) -> npt.NDArray[np.integer]: ...
+    @property
+    def receiver(self) -> npt.NDArray[np.integer]: ...
+    @property
+    def rssi_dbm(self) -> npt.NDArray[np.floating]: ...
+
+
+class Survey(Protocol):
+    """What sensors heard of phones at known places: one row a reading; readings of one phone at one instant are one
+    scan, and sensors without a row in it did not hear it."""
+
+    @property
+    def t_ms(self) -> Ints: ...
+    @property
+    def device(self) -> Ints: ...
+    @property
+    def sensor(self) -> npt.NDArray[np.integer]: ...
+    @property
+    def rssi_dbm(self) -> npt.NDArray[np.floating]: ...
+    @property
+    def level(self) -> Ints: ...
+    @property
+    def x_m(self) -> npt.NDArray[np.floating]: ...
+    @property
+    def y_m(self) -> npt.NDArray[np.floating]: ...
+
+
+class Radio(NamedTuple):
+    """What each sensor hears from each cell, (sensors, cells).
+
+    mean_dbm, spread_db  the signal, if it is heard
+    heard_log, silent_log  logarithms: of being heard (with what the signal's density has in common), and of not
+    """
+
+    cells: Cells
+    mean_dbm: Floats
+    spread_db: Floats
+    heard_log: Floats
+    silent_log: Floats
+
+    @staticmethod
+    def of(plan: Plan, propagation: Propagation = USUAL) -> Radio:
+        """The model without a survey. A signal that would be too faint is not heard, so hearing one costs nothing."""
+        cells = Cells(plan)
+        away_m = np.hypot(plan.anchors_m[:, :1] - cells.x_m, plan.anchors_m[:, 1:] - cells.y_m)
+        levels = np.abs(plan.sensor_level[:, None] - cells.level)
+        mean_dbm = propagation.mean_dbm(away_m, levels).astype(np.float32)
+        spread_db = np.full_like(mean_dbm, propagation.spread_db)
+        silent_log = np.log1p(-chance(mean_dbm, spread_db))
+        return Radio(cells, mean_dbm, spread_db, -np.log(spread_db), silent_log)
+
+    def surveyed(self, survey: Survey) -> Radio:
+        """The model bent to a survey: mean, spread and chance of hearing, by kernel regression on each level."""
+        scan, first, of = np.unique(
+            np.column_stack((survey.t_ms, survey.device)), axis=0, return_index=True, return_inverse=True
+        )
+        sensors = len(self.mean_dbm)
+        at = of.ravel() * sensors + survey.sensor
+        times = np.bincount(at, minlength=len(scan) * sensors).reshape(len(scan), sensors)
+        total = np.bincount(at, survey.rssi_dbm, len(scan) * sensors).reshape(len(scan), sensors)
+        heard = (times > 0).astype(np.float32)
+        signal = (total / np.maximum(times, 1)).astype(np.float32)
+        level, x_m, y_m = survey.level[first], survey.x_m[first], survey.y_m[first]
+
+        mean, variance = self.mean_dbm.copy(), self.spread_db**2
+        hears = chance(self.mean_dbm, self.spread_db)
+        for reach_m, believed in zip(NEIGHBOURHOODS_M, BELIEVED, strict=True):
+            for which, part in enumerate(self.cells.of_level):
+                on = level == which
+                away_m2 = np.subtract.outer(self.cells.x_m[part], x_m[on]) ** 2
+                away_m2 += np.subtract.outer(self.cells.y_m[part], y_m[on]) ** 2
+                weight = np.exp(-0.5 / reach_m**2 * away_m2).astype(np.float32)
+                known = believed + (weight @ heard[on]).T
+                was = mean[:, part]
+                now = (believed * was + (weight @ signal[on]).T) / known
+                squares = believed * (variance[:, part] + was**2) + (weight @ signal[on] ** 2).T
+                mean[:, part], variance[:, part] = now, squares / known - now**2
+                seen = believed + weight.sum(axis=1)
+                hears[:, part] = (believed * hears[:, part] + (weight @ heard[on]).T) / seen
+        spread_db = np.sqrt(np.maximum(variance, LEAST_SPREAD_DB**2))
+        hears = np.clip(hears, LEAST_CHANCE, MOST_CHANCE)
+        return self._replace(
+            mean_dbm=mean, spread_db=spread_db, heard_log=np.log(hears / spread_db), silent_log=np.log1p(-hears)
+        )
+
+
+def chance(mean_dbm: npt.NDArray[np.floating], spread_db: npt.NDArray[np.floating] | float) -> Floats:
+    """How probable it is that a frame is heard. The normal distribution function by its logistic approximation."""
+    above = (mean_dbm - FAINTEST_DBM) / spread_db
+    return (CAUGHT / (1 + np.exp(-1.702 * above))).astype(np.float32)
+
+
+def fit(plan: Plan, links: Links) -> Propagation:
+    """The numbers under which what the sensors hear of each other, and do not hear, is most probable.
+
+    A sensor that did not hear another counts as "fainter than it can hear": a regression over the heard signals alone
+    would come out with half the loss. Huber's weights keep single blocked ways from deciding.
+    """
+    sensors = len(plan.sensors)
+    pair = np.asarray(links.transmitter, np.int64) * sensors + links.receiver
+    times = np.bincount(pair, minlength=sensors**2)
+    total = np.bincount(pair, links.rssi_dbm, sensors**2)
+    heard = np.asarray(times.reshape(sensors, sensors) > 0)
+    if np.count_nonzero(heard) < 3 * sensors:
+        return USUAL  # too little to tell
+    signal_dbm = (total / np.maximum(times, 1)).reshape(sensors, sensors)
+    away_m = np.hypot(*(plan.anchors_m[:, None] - plan.anchors_m).transpose(2, 0, 1))
+    levels = np.abs(plan.sensor_level[:, None] - plan.sensor_level)
+    silent = heard.any(axis=1)[:, None] & ~np.eye(sensors, dtype=np.bool_) & ~heard  # by transmitters that were on
+
+    def misfit(tried: Propagation) -> tuple[float, Propagation]:
+        off_db = np.where(heard, signal_dbm - tried.mean_dbm(away_m, levels), np.nan)
+        at_1_m_dbm = tried.at_1_m_dbm + float(np.nanmedian(off_db))
+        for _ in range(3):
+            centred = tried._replace(at_1_m_dbm=at_1_m_dbm)
+            mean_dbm = centred.mean_dbm(away_m, levels)
+            off_db = signal_dbm - mean_dbm
+            spread_db = float(np.clip(1.4826 * np.median(np.abs(off_db[heard])), 4.0, 10.0))
+            # The heard ones alone would pull the level up: each is drawn towards what it was before it was cut off.
+            hears = chance(mean_dbm, spread_db) / CAUGHT
+            at_1_m_dbm += float(np.average(off_db[heard], weights=hears[heard] ** 2))
+        bounded = np.minimum(np.abs(off_db[heard]) / spread_db, 3.0)
+        cost = float((bounded**2 / 2 + np.log(spread_db)).sum())
+        # Many frames were sent, so a pair that never heard is fainter than the limit for sure, but for lasting shadows.
+        cost -= float(np.log1p(-np.minimum(hears[silent], 0.99)).sum())
+        return cost, centred._replace(at_1_m_dbm=at_1_m_dbm, spread_db=spread_db)
+
+    tries = product(np.arange(2.0, 4.6, 0.25).tolist(), (0.0, 5.0, 10.0, 15.0, 20.0), (0.0, 10.0, 20.0, 30.0))
+    _, best = min(
+        (misfit(Propagation(exponent=n, floor_db=floor, detour_m=detour)) for n, floor, detour in tries),
+        key=lambda found: found[0],
+    )
+    off_db = np.where(heard, signal_dbm - best.mean_dbm(away_m, levels), 0.0)
+    links_of = heard.sum(axis=0)
+    sensor_db = np.clip(off_db, -12, 12).sum(axis=0) / (links_of + 6)
+    return best._replace(at_1_m_dbm=best.at_1_m_dbm - PHONE_FAINTER_DB, sensor_db=sensor_db)
