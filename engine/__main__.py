@@ -129,6 +129,7 @@ def crowd(
 def replay(
     folder: Annotated[Path, typer.Argument(help="A folder of recorded scans, as described in its SOURCE.md")],
     layout: Layout = 24,
+    survey: Annotated[bool, typer.Option(help="Take the scans that are not scored as a survey of the mall.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Feed a real mall's recorded scans through the engine, and say where people were."""
@@ -136,7 +137,7 @@ def replay(
 
     if not (folder / "scans.csv.xz").is_file():
         raise CannotStart(f"no scans.csv.xz in {folder}: name a folder of recorded scans")
-    result = recorded.replay(folder, layout)
+    result = recorded.replay(folder, layout, surveyed=survey)
     if as_json:
         print(json.dumps(recorded.summary(result)))
     else:

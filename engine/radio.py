@@ -159,13 +159,17 @@ def fit(plan: Plan, links: Links) -> Propagation:
     pair = np.asarray(links.transmitter, np.int64) * sensors + links.receiver
     times = np.bincount(pair, minlength=sensors**2)
     total = np.bincount(pair, links.rssi_dbm, sensors**2)
-    heard = np.asarray(times.reshape(sensors, sensors) > 0)
+    times = times.reshape(sensors, sensors)
+    heard: npt.NDArray[np.bool_] = times > 0
     if np.count_nonzero(heard) < 3 * sensors:
         return USUAL  # too little to tell
     signal_dbm = (total / np.maximum(times, 1)).reshape(sensors, sensors)
     away_m = np.hypot(*(plan.anchors_m[:, None] - plan.anchors_m).transpose(2, 0, 1))
     levels = np.abs(plan.sensor_level[:, None] - plan.sensor_level)
-    silent = heard.any(axis=1)[:, None] & ~np.eye(sensors, dtype=np.bool_) & ~heard  # by transmitters that were on
+    on = np.flatnonzero(heard.any(axis=1))  # transmitters that were heard at all
+    silent = np.zeros_like(heard)
+    silent[on] = ~heard[on]
+    np.fill_diagonal(silent, False)
 
     def misfit(tried: Propagation) -> tuple[float, Propagation]:
         off_db = np.where(heard, signal_dbm - tried.mean_dbm(away_m, levels), np.nan)

@@ -1,7 +1,8 @@
 """A recorded mall through the engine: where people were, and how far off the engine was.
 
-The recording's readings go the way of live ones, from alignment to visits. Nothing is fitted to the recording; what
-is scored is the part of it that its authors kept apart for that.
+The recording's readings go the way of live ones, from alignment to visits. What is scored is the part that its authors
+kept apart for that; nothing is fitted to it. From the rest the radio model learns how loud each transmitter is, without
+knowing where anybody was, and with a survey also what was heard where.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,10 +20,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from engine.calibration import calibrated
+from engine.cells import Ints
 from engine.events import PresenceEvent
 from engine.plan import NOWHERE, Plan
 from engine.position import Sightings
 from engine.presence import Presence
+from engine.radio import Radio
 from engine.recorded import Recording, Truth, read
 from engine.tuning import Tuning
 
@@ -73,14 +78,22 @@ class Result(msgspec.Struct, frozen=True):
     score: Score
 
 
-def replay(folder: Path, layout: int = 24, tuning: Tuning | None = None, console: Console | None = None) -> Result:
+def replay(
+    folder: Path,
+    layout: int = 24,
+    tuning: Tuning | None = None,
+    console: Console | None = None,
+    *,
+    surveyed: bool = False,
+) -> Result:
     """Feed the recording in *folder* through presence, in order of time. Raises engine.recorded.Unreadable.
 
-    layout   which of the recording's sensor layouts listens: the number of sensors on each floor
-    console  shows progress there, if given
+    layout    which of the recording's sensor layouts listens: the number of sensors on each floor
+    console   shows progress there, if given
+    surveyed  take the scans that are not scored as a survey: their places are known
     """
-    recording = read(folder, str(layout))
-    seen, events = _seen(recording, tuning or Tuning(), console)
+    recording, tuning = read(folder, str(layout)), tuning or Tuning()
+    seen, events = _seen(recording, learnt(recording, tuning, surveyed=surveyed), tuning, console)
     plan, told = recording.plan, [type(event).__struct_config__.tag for event in events]
     return Result(
         site=plan.site,
@@ -93,9 +106,35 @@ def replay(folder: Path, layout: int = 24, tuning: Tuning | None = None, console
     )
 
 
-def _seen(recording: Recording, tuning: Tuning, console: Console | None) -> tuple[Sightings, list[PresenceEvent]]:
+def learnt(recording: Recording, tuning: Tuning, *, surveyed: bool) -> Radio:
+    """The radio model by the visitors who are not scored: of their readings alone, or also of where they were."""
+    truth, heard = recording.truth, recording.heard
+    heard = heard.at(~np.isin(heard.device, truth.visitor[truth.test]))
+    radio = Radio.of(recording.plan, calibrated(recording.plan, heard, tuning))
+    if not surveyed:
+        return radio
+    # Both are ordered by time, and one visitor walks at a time.
+    scan = np.searchsorted(truth.t_ms, heard.t_ms)
+    return radio.surveyed(Walked(*heard, truth.level[scan], *truth.xy_m[scan].T))
+
+
+class Walked(NamedTuple):
+    """A survey (engine.radio.Survey): readings with where the phone was."""
+
+    t_ms: Ints
+    device: Ints
+    sensor: npt.NDArray[np.int32]
+    rssi_dbm: npt.NDArray[np.float32]
+    level: Ints
+    x_m: npt.NDArray[np.float64]
+    y_m: npt.NDArray[np.float64]
+
+
+def _seen(
+    recording: Recording, radio: Radio, tuning: Tuning, console: Console | None
+) -> tuple[Sightings, list[PresenceEvent]]:
     heard = recording.heard
-    presence = Presence(recording.plan, tuning)
+    presence = Presence(recording.plan, tuning, radio)
     events: list[PresenceEvent] = []
     sightings = []
     parts = np.flatnonzero(np.diff(heard.device, prepend=0, append=0))
