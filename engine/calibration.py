@@ -30,7 +30,7 @@ WORTH = 0.5
 # A single signal further off than this many spreads is an accident, and no more than that is learnt from it.
 FURTHEST = 4.0
 # So many readings tell enough; of more, every second, third, ... member is taken.
-ENOUGH = 20_000
+ENOUGH = 8_000
 
 
 class Sighted(NamedTuple):

@@ -25,7 +25,7 @@ HEIGHT_M = 2.0
 PHONE_FAINTER_DB = 6.0
 # Survey readings count for their neighbourhood: first a wide one, then a narrow one on top, each with the weight of so
 # many readings for what was believed before. Corridors are 5 to 10 m wide.
-NEIGHBOURHOODS_M, BELIEVED = (10.0, 3.5), (0.3, 0.5)
+NEIGHBOURHOODS_M, BELIEVED = (10.0, 3.0), (0.3, 0.3)
 # No reading is surer than this, nor any silence: people stand in the way.
 LEAST_SPREAD_DB, LEAST_CHANCE, MOST_CHANCE = 3.5, 0.005, 0.97
 

@@ -12,6 +12,8 @@ from engine.plan import NOWHERE, Plan
 
 # Each cell is asked at so many points along each side, evenly: 9 points 1 m apart in a cell of 3 m.
 POINTS = 3
+# A level where someone so improbably is has no zone that counts; hardly anybody is on two.
+NEGLIGIBLE = 0.005
 
 Zones = npt.NDArray[np.int16]
 
@@ -46,7 +48,9 @@ class ZoneMap:
         """(n, zones): the probability of each zone, for places (n, cells)."""
         mass = np.zeros((len(places), self._zones), np.float32)
         for cells, zones, share in zip(self._of_level, self._zones_of, self.shares, strict=True):
-            mass[:, zones] = places[:, cells] @ share
+            there = np.flatnonzero(places[:, cells].sum(axis=1) > NEGLIGIBLE)
+            if len(there):
+                mass[np.ix_(there, zones)] = places[there, cells] @ share
         return mass
 
     def chances(self, places: Floats, here: Zones) -> Chances:
