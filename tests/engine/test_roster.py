@@ -9,17 +9,19 @@ from hypothesis import strategies as st
 from engine.roster import Roster
 
 ROW = np.dtype([("member", np.int64), ("mark", np.int64)])
+CELLS = 3
 STEPS = st.lists(st.tuples(st.booleans(), st.sets(st.integers(1, 200), min_size=1, max_size=40)), max_size=12)
 
 
 def admitted(roster: Roster, members: set[int]) -> None:
     rows = roster.admit(np.array(sorted(members), np.int64))
     roster.table["mark"][rows] = sorted(members)
+    roster.beliefs[rows] = np.array(sorted(members))[:, None]
 
 
 @given(STEPS)
 def test_whatever_comes_and_goes_each_member_finds_what_was_written_of_them(steps):
-    roster, here = Roster(ROW), set()
+    roster, here = Roster(ROW, CELLS), set()
     for comes, members in steps:
         if comes:
             admitted(roster, members - here)
@@ -31,11 +33,12 @@ def test_whatever_comes_and_goes_each_member_finds_what_was_written_of_them(step
         rows, known = roster.find(everyone)
         assert everyone[known].tolist() == roster.in_order()["mark"].tolist() == sorted(here)
         assert roster.table["mark"][rows[known]].tolist() == sorted(here)
+        assert roster.beliefs[rows[known], 0].tolist() == sorted(here)
         assert len(roster) == len(here)
 
 
 def test_a_row_stays_where_it_is_while_others_come_and_go():
-    roster = Roster(ROW)
+    roster = Roster(ROW, CELLS)
     admitted(roster, {50})
     (row,), _ = roster.find(np.array([50]))
     admitted(roster, set(range(1, 50)))
@@ -44,19 +47,20 @@ def test_a_row_stays_where_it_is_while_others_come_and_go():
 
 
 def test_a_row_that_was_left_holds_nothing_of_whoever_had_it():
-    roster = Roster(ROW)
+    roster = Roster(ROW, CELLS)
     admitted(roster, {7})
     rows, _ = roster.find(np.array([7]))
     roster.drop(rows)
     assert roster.table[rows].tolist() == [(0, 0)]
+    assert not roster.beliefs[rows].any()
     assert roster.admit(np.array([9])).tolist() == rows.tolist()
 
 
 @given(st.sets(st.integers(1, 200), min_size=1))
 def test_what_was_kept_in_order_is_taken_up_again(members):
-    before, after = Roster(ROW), Roster(ROW)
+    before, after = Roster(ROW, CELLS), Roster(ROW, CELLS)
     admitted(before, members)
-    after.fill(before.in_order())
+    after.fill(before.in_order(), before.beliefs[before.rows])
     assert after.in_order().tolist() == before.in_order().tolist()
     admitted(after, {201})
     assert after.in_order()["member"].tolist() == [*sorted(members), 201]
