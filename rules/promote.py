@@ -24,6 +24,7 @@ from rules.events import CouponDelivered, CouponIssued, CouponSuperseded, Coupon
 from rules.moving import FINISH_OLD
 from rules.recall import Recall
 from rules.shelf import Shelf
+from rules.source import SourceError
 from rules.versions import Versions
 
 log = structlog.get_logger()
@@ -133,8 +134,14 @@ class Promotion:
         news = self._versions.publications(tx, beyond=self._number)
         if not news:
             return
-        self._number, book = news[-1].number, self._shelf.book(tx, news[-1].version)
-        self.book = book
+        begins, self._number = not self._number, news[-1].number
+        try:
+            self.book = self._shelf.book(tx, news[-1].version)
+        except SourceError as problem:
+            if begins:
+                raise  # whoever starts us can put the plan right
+            log.error("a published version speaks of what is not on this plan", problem=str(problem))
+            return
         decided = self._ledger.cursor(tx, self.BOOK_CURSOR)
         for publication in news:
             if publication.number <= decided:

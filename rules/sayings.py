@@ -99,6 +99,14 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "It ended at {at}: the plan no longer has what its version of the book speaks of.",
         "它在 {at} 结束：平面图已没有该版本规则所指的内容。",
     ),
+    "book-changed": (
+        "It ended at {at}: another version of the book was published, which stopped it.",
+        "它在 {at} 结束：新发布的规则停止了它。",
+    ),
+    "step-removed": (
+        "It ended at {at}: of what was left to it, the version published then has nothing.",
+        "它在 {at} 结束：新发布的规则里已没有它余下的步骤。",
+    ),
     "other": ("{verdict}: {reason}.", "{verdict}：{reason}。"),
     # what became of an offer
     "is-out": ("It was out and unredeemed; waited for until {until}.", "当时未核销，等待到 {until}。"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rules import tables
 from rules.promote import Promotion
+from rules.source import SourceError
 
 OFFERS = """\
 schema: 1
@@ -146,3 +149,28 @@ def test_a_run_that_was_moved_is_stored_under_its_new_version(mall):
     mall.publish(BOOK + "# moved\n", day_out="move")
     (row,) = mall._rows(tables.instance.select())
     assert row["version"] == mall.promotion.book.version
+
+
+@pytest.fixture
+def elsewhere(mall):
+    """An engine whose plan lacks the cinema, which the newest version then speaks of."""
+    plan = replace(mall.mall, zones={name: zones for name, zones in mall.mall.zones.items() if name != "cinema"})
+
+    def start() -> Promotion:
+        return Promotion(mall.ledger, mall.book, mall.promotion._coupons, plan, lambda: mall.now_ms)
+
+    running = start()
+    mall.publish(BOOK.replace("{present: 5m}", "{visited: cinema}", 1))
+    return running, start
+
+
+def test_a_version_that_is_not_on_its_plan_stops_no_running_engine(elsewhere, mall):
+    running, _ = elsewhere
+    running.round()
+    assert running.book.version == mall.book.version
+
+
+def test_a_version_that_is_not_on_the_plan_is_told_at_the_start(elsewhere):
+    _, start = elsewhere
+    with pytest.raises(SourceError, match="no zone, kind or tag 'cinema' on the plan"):
+        start()
