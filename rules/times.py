@@ -40,7 +40,12 @@ def length_ms(text: str) -> int:
 
 def length_text(length_ms: int) -> str:
     """The inverse of length_ms, to whole seconds: 5_400_000 reads "1h30m"."""
-    left, parts = max(0, length_ms), []
+    return _length_text(max(0, length_ms) // SECOND_MS * SECOND_MS)
+
+
+@lru_cache(maxsize=8192)  # every trace says a length or two, and seconds repeat
+def _length_text(left: int) -> str:
+    parts = []
     for unit, unit_ms in _UNIT_MS.items():
         count, left = divmod(left, unit_ms)
         if count:
@@ -104,7 +109,7 @@ class Calendar:
         return datetime.fromtimestamp(at_ms / SECOND_MS, UTC).astimezone(self._zone)
 
     def clock_text(self, at_ms: int) -> str:
-        return f"{self.local(at_ms):%H:%M}"
+        return _clock_text(self._zone, at_ms // MINUTE_MS)
 
     def day(self, at_ms: int) -> date:
         from_ms, until_ms, day = self._span
@@ -132,6 +137,11 @@ class Calendar:
             return Opening(False, opens_ms)
         opens_ms, _ = _bounds(self._zone, day + timedelta(days=1), hours)
         return Opening(False, opens_ms if opens_ms - at_ms <= LONGEST_VISIT_MS else None)
+
+
+@lru_cache(maxsize=4096)
+def _clock_text(zone: ZoneInfo, minute: int) -> str:
+    return f"{datetime.fromtimestamp(minute * 60, UTC).astimezone(zone):%H:%M}"
 
 
 @lru_cache(maxsize=4096)

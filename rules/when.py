@@ -51,22 +51,26 @@ def ask(conditions: Sequence[Condition], standing: Standing, now_ms: int) -> tup
 
 def all_of(answers: Sequence[Answer]) -> Answer:
     unmet = [answer for answer in answers if not answer.held]
-    if unmet:
-        # All unmet ones must change before the whole can, but a held one may be lost earlier.
-        waits = [answer.changes_ms for answer in unmet]
-        gains_ms = max((at_ms for at_ms in waits if at_ms is not None), default=None) if None not in waits else None
-        losses = [answer.changes_ms for answer in answers if answer.held]
-        return Answer(False, _seen(unmet), earliest([gains_ms, *losses]), any(answer.settled for answer in unmet))
-    changes_ms = earliest(answer.changes_ms for answer in answers)
-    return Answer(True, _seen(answers), changes_ms, all(answer.settled for answer in answers))
+    if not unmet:
+        return Answer(True, _seen(answers), _first_change(answers), all([answer.settled for answer in answers]))
+    # All unmet ones must change before the whole can, but a held one may be lost earlier.
+    gains_ms: int | None = 0
+    for answer in unmet:
+        if answer.changes_ms is None:
+            gains_ms = None
+            break
+        gains_ms = max(gains_ms or 0, answer.changes_ms)
+    losses_ms = _first_change([answer for answer in answers if answer.held])
+    changes_ms = losses_ms if gains_ms is None or (losses_ms is not None and losses_ms < gains_ms) else gains_ms
+    return Answer(False, _seen(unmet), changes_ms, any([answer.settled for answer in unmet]))
 
 
 def any_of(answers: Sequence[Answer]) -> Answer:
     held = [answer for answer in answers if answer.held]
-    changes_ms = earliest(answer.changes_ms for answer in answers)
+    changes_ms = _first_change(answers)
     if held:
-        return Answer(True, _seen(held), changes_ms, any(answer.settled for answer in held))
-    return Answer(False, _seen(answers), changes_ms, all(answer.settled for answer in answers))
+        return Answer(True, _seen(held), changes_ms, any([answer.settled for answer in held]))
+    return Answer(False, _seen(answers), changes_ms, all([answer.settled for answer in answers]))
 
 
 def none_of(answers: Sequence[Answer]) -> Answer:
@@ -75,7 +79,15 @@ def none_of(answers: Sequence[Answer]) -> Answer:
 
 
 def _seen(answers: Sequence[Answer]) -> str:
-    return "; ".join(answer.seen for answer in answers)
+    return answers[0].seen if len(answers) == 1 else "; ".join([answer.seen for answer in answers])
+
+
+def _first_change(answers: Sequence[Answer]) -> int | None:
+    first: int | None = None
+    for answer in answers:
+        if answer.changes_ms is not None and (first is None or answer.changes_ms < first):
+            first = answer.changes_ms
+    return first
 
 
 def earliest(instants: Iterable[int | None]) -> int | None:
