@@ -73,7 +73,11 @@ class Promotion:
             self.seen = ledger.cursor(tx, self.CURSOR)
             self._take_up(tx, clock())
         if taken is not None and taken.publication is None:
-            log.warning("the book in the file waits for a second person", raises=taken.raises)
+            log.warning(
+                "the book in the file may spend more, so it waits and what was published before stays in force",
+                raises=taken.raises,
+                way_out=f"sojourn book publish {book.version}, or two_people = false in the settings",
+            )
 
     def round(self) -> int:
         """Work through the next events in one transaction; the number of the last one worked through so far."""
