@@ -25,6 +25,8 @@ U = TypeVar("U")
 MOST_CHARACTERS = 1_000_000
 # Nobody can read conditions nested deeper, and an alias to itself would nest for ever.
 MOST_NESTING = 12
+# A large book has some ten thousand; more come only of anchors that repeat each other.
+MOST_VALUES = 200_000
 _TWICE = re.compile(r'found duplicate key "([^"]*)"')
 _DIRECTIVE = re.compile(r"^%YAML\s+(?!1\.2\b)(\S+)", re.MULTILINE)
 
@@ -50,11 +52,11 @@ class Fault(NamedTuple):
 
 
 class Faults(list[Fault]):
-    """What is wrong with a document so far; lines are its text."""
+    """What is wrong with a document so far; lines are its text, left how many values may still be read."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__()
-        self.lines = lines
+        self.lines, self.left = lines, MOST_VALUES
 
 
 class SourceError(Exception):
@@ -145,7 +147,7 @@ class Node:
         return length
 
     def items(self) -> list[Node]:
-        self._check_nesting()
+        self._check_size()
         if not isinstance(self.value, CommentedSeq):
             like = f"; put it in brackets: [{self.value}]" if isinstance(self.value, str | int) else ""
             like = "; start each row of it with '-'" if isinstance(self.value, CommentedMap) else like
@@ -172,7 +174,7 @@ class Node:
 
     def entries(self) -> dict[str, Node]:
         """A mapping with keys of the writer's own choice."""
-        self._check_nesting()
+        self._check_size()
         if not isinstance(self.value, CommentedMap):
             raise self.fault(f"expected a mapping, found {_shown(self.value)}")
         below: dict[str, Node] = {}
@@ -211,9 +213,12 @@ class Node:
                 continue
         return good
 
-    def _check_nesting(self) -> None:
+    def _check_size(self) -> None:
         if self.path.count("/") > 2 * MOST_NESTING:
             raise self.fault("nested too deep to be read by anyone; put parts side by side instead")
+        self._faults.left -= len(self.value) if isinstance(self.value, dict | list) else 0
+        if self._faults.left < 0:
+            raise self.fault("anchors (&, *) repeat each other without end here; write the values out")
 
 
 class Fields(Mapping[str, Node]):

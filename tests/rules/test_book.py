@@ -185,6 +185,13 @@ def test_conditions_that_contain_themselves_come_to_an_end():
     assert refusal(text)
 
 
+def test_anchors_that_multiply_come_to_an_end():
+    rows = ["&a0 {any: [{present: 1m}]}"]
+    rows += [f"&a{level} {{any: [{', '.join([f'*a{level - 1}'] * 10)}]}}" for level in range(1, 10)]
+    text = good_but('when: [{time: "09:00-11:00"}, {present: 10m}]', f"when: [{', '.join(rows)}]")
+    assert "anchors (&, *) repeat each other without end" in "\n".join(refusal(text))
+
+
 @given(st.integers(0, len(GOOD)), st.integers(0, 30), st.text("{}[]:-,'\"&*!|> \n\tabc019é", max_size=8))
 @example(0, 0, "\t")
 def test_however_a_book_is_spoilt_it_is_read_or_refused_with_a_place(start, length, instead):
