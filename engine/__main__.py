@@ -13,6 +13,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from engine.audit import AuditFailed
 from engine.booking import commands
 from engine.embedded import NotStarted
 from engine.plan import PlanError
@@ -264,6 +265,9 @@ def main() -> None:
     except (CannotStart, NotStarted, PlanError, SourceError) as problem:
         print(f"sojourn: {problem}", file=sys.stderr)
         sys.exit(2)
+    except AuditFailed as problem:
+        print(f"sojourn: {problem}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

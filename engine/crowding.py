@@ -148,9 +148,10 @@ class Walk:
         self.crowd = Crowd(plan, seed, members=members, others=others, opens_ms=pace.started_ms, opening_hour=hour)
         self.phones = Phones(members, others, seed)
         self.air = Air(plan, members + others, seed)
+        self.boot = pace.anchor_ms
         self.consent = ConsentFilter(plan.site)
         self.agents = [
-            Agent(sensor.key, self.consent, boot=pace.anchor_ms, bssids=frozenset(self.air.bssids))
+            Agent(sensor.key, self.consent, boot=self.boot, bssids=frozenset(self.air.bssids))
             for sensor in plan.sensors
         ]
         self.frames = 0
@@ -256,6 +257,7 @@ def _run(
 def _write_counts(folder: Path, walked: Walk, tills: Tills, pace: Pace, behind_ms: int) -> None:
     counts = {
         "clock_ms": pace.now(),
+        "boot": walked.boot,
         "frames": walked.frames,
         "observations": walked.published,
         "present": int(walked.crowd.present().size),

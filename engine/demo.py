@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from engine.audit import Audit
+from engine.audit import Audit, auditing, vouch
 from engine.broker import open_broker
 from engine.clock import Pace, system_clock
 from engine.embedded import START_S, NotStarted, beside
@@ -58,6 +58,7 @@ class Mall:
     timezone: str
     opens_ms: int
     since: int  # the ledger's last event before it opened
+    audit: Audit  # hears the broker since before the first sensor
     serve: Callable[[], AbstractContextManager[None]]  # starts the engine's process
     stop_crowd: Callable[[], None]
 
@@ -125,6 +126,7 @@ def open_mall(settings: Settings, *, speed: float, members: int, others: int, se
     (folder / "crowd.json").unlink(missing_ok=True)
     with ExitStack() as stack:
         broker_url = stack.enter_context(open_broker(settings.broker_url, folder))
+        audit = stack.enter_context(auditing(broker_url, plan.site))
         client = stack.enter_context(open_live(settings.live_url, folder))
         socket = client.connection_pool.connection_kwargs.get("path")
         ledger = open_ledger(settings.ledger, object)
@@ -167,6 +169,7 @@ def open_mall(settings: Settings, *, speed: float, members: int, others: int, se
             timezone=book.calendar.timezone,
             opens_ms=opens_ms,
             since=since,
+            audit=audit,
             serve=serve,
             stop_crowd=crowd.close,
         )
@@ -194,7 +197,7 @@ class Demo:
         self._settings, self._speed, self._members, self._others, self._seed = settings, speed, members, others, seed
 
     def play(self, out: Console, *, for_ms: int | None, fresh: bool, browser: bool, as_json: bool) -> None:
-        """Until Ctrl-C, or for *for_ms* real ms. Raises CannotStart or embedded.NotStarted."""
+        """Until Ctrl-C, or for *for_ms* real ms. Raises CannotStart, NotStarted or, after the counts, AuditFailed."""
         if fresh:
             start_over(self._settings)
         stopping = threading.Event()
@@ -205,8 +208,6 @@ class Demo:
             say = out.status("Opening the mall ...") if not as_json else nullcontext()
             with say:
                 mall = stack.enter_context(open_mall(self._settings, speed=self._speed, **crowd))
-                audit = Audit(mall.broker_url, mall.site)
-                stack.callback(audit.close)
             if not as_json:
                 self._greet(out, mall)
             mall.await_crowd()
@@ -214,7 +215,7 @@ class Demo:
                 webbrowser.open(mall.link("live", "operator", mall.site))
             self._watch(out, mall, stopping, for_ms, quiet=as_json)
             mall.stop_crowd()
-            counts = self._count(mall, audit)
+            counts = self._count(mall)
         if as_json:
             print(json.dumps(counts))
         else:
@@ -222,6 +223,7 @@ class Demo:
             out.print(
                 f"The data stays in {self._settings.data_folder}; the next start is the next morning.", style="dim"
             )
+        vouch(counts)
 
     def _greet(self, out: Console, mall: Mall) -> None:
         out.rule(f"Sojourn at {self._speed:g} times speed")
@@ -247,15 +249,17 @@ class Demo:
                     _say_link(out, "Wallet", whose, mall.link("wallet", "member", member))
                 stopping.wait(min(left_ms, 1_000) / 1_000)
 
-    def _count(self, mall: Mall, audit: Audit) -> dict[str, int]:
+    def _count(self, mall: Mall) -> dict[str, int]:
         status = mall.settle()
         walked = mall.crowd_counts()
         database = open_database(self._settings.ledger)
         try:
             counts = {
                 "frames": walked.get("frames", 0),
-                "observations": audit.observations,
-                "non_member_observations_published": audit.of_non_members(database),
+                "observations_not_audited": mall.audit.missed(walked.get("boot", 0), walked.get("observations", 0)),
+                "observations": mall.audit.observations,
+                "non_member_observations_published": mall.audit.of_non_members(database),
+                "messages_unreadable": mall.audit.unreadable,
                 **tally(database, since=mall.since, since_ms=mall.opens_ms),
                 "lag_ms_max": status["lag_ms_max"],
             }

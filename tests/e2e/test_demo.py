@@ -64,6 +64,10 @@ def test_no_observation_of_a_non_member_is_on_the_wire(counts: Counts) -> None:
     assert counts["non_member_observations_published"] == 0 < counts["observations"]
 
 
+def test_the_auditor_heard_all_that_sensors_published(counts: Counts) -> None:
+    assert (counts["observations_not_audited"], counts["messages_unreadable"]) == (0, 0)
+
+
 def test_no_coupon_is_doubled(counts: Counts) -> None:
     assert counts["coupons_doubled"] == 0
 
