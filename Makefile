@@ -12,7 +12,7 @@ FIND_PYTHON := for python in python3 python3.13 python3.12 python3.11 python3.14
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done; \
 	test -n "$$python" || { echo 'Sojourn needs Python 3.11 or later with its venv module (Debian: python3-venv).' >&2; exit 1; }
 # hatch_build.py ends with 3 where the pages want Node and there is none: then one comes as a wheel, once.
-with_node = $(PY) hatch_build.py $(1) || { test $$? -eq 3 && echo 'Taking it from a wheel, once ...' && $(INSTALL) --require-hashes -r requirements-node.lock \
+with_node = $(PY) hatch_build.py $(1) || { test $$? -eq 3 && echo 'Taking it from a wheel, once ...' && $(INSTALL) --only-binary :all: --require-hashes -r requirements-node.lock \
 	&& $(PY) hatch_build.py $(1); }
 
 help:  ## This list
@@ -21,10 +21,12 @@ help:  ## This list
 
 setup: .venv/.stamp-installed pages  ## All that is locked into .venv, Sojourn itself, and its pages
 
-.venv/.stamp-locked: requirements.lock
+.venv/.stamp-locked: requirements-build.lock requirements.lock
 	@$(FIND_PYTHON); test -x $(PY) || { echo "Making .venv with $$($$python --version) ..."; $$python -m venv .venv; }
 	@echo 'Installing what requirements.lock names (about a minute) ...'
-	@$(INSTALL) --require-hashes -r requirements.lock
+	@# Some packages come as source only. What builds them is locked too: left to itself, pip would fetch it unchecked.
+	@$(INSTALL) --only-binary :all: --require-hashes -r requirements-build.lock
+	@$(INSTALL) --no-build-isolation --require-hashes -r requirements.lock
 	@touch $@
 
 .venv/.stamp-installed: .venv/.stamp-locked pyproject.toml

@@ -69,3 +69,14 @@ def test_make_passes_arguments_on_as_they_are_written(goal: str, argument: str, 
     )
     given_to = [line for line in shown.stdout.splitlines() if argument in line]
     assert [command for command in commands if any(command in line for line in given_to)] == commands
+
+
+def test_whatever_pip_installs_is_locked_and_so_is_what_builds_it() -> None:
+    shown = subprocess.run(
+        ["make", "--dry-run", "--always-make", "setup"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    installs = [line.partition(" install ")[2] for line in shown.stdout.splitlines() if " -m pip " in line]
+    assert len(installs) == 4  # what builds, what is locked, Sojourn itself, and Node where there is none
+    assert [line for line in installs if "--require-hashes" not in line and "--no-deps" not in line] == []
+    # Isolated, pip fetches a builder that no hash names.
+    assert [line for line in installs if "--no-build-isolation" not in line and "--only-binary :all:" not in line] == []
