@@ -55,6 +55,13 @@ def test_the_key_does_not_stay_in_the_address(site: Site, browse: Browse) -> Non
     assert "key" not in page.url
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_api_is_explained_from_our_own_origin_alone(site: Site, browse: Browse, language: str) -> None:
+    page = browse(f"{site.url}/docs?lang={language}")
+    expect(page.get_by_role("button", name="POST /v1/redemptions", exact=False).first).to_be_visible()
+    assert "default-src 'self'" in page.request.get(page.url).headers["content-security-policy"]
+
+
 # -- live --------------------------------------------------------------------------------------------
 
 
