@@ -16,7 +16,10 @@ from rich.console import Console
 from engine.audit import AuditFailed
 from engine.booking import commands
 from engine.embedded import NotStarted
+from engine.keys import UnusableKeys
+from engine.ledger import NoLedger
 from engine.plan import PlanError
+from engine.recorded import Unreadable
 from engine.start import CannotStart, data_folder, read_plan, settings
 from rules.source import SourceError
 
@@ -38,6 +41,10 @@ Port = Annotated[
 ]
 Layout = Annotated[int, typer.Option(help="Sensors a level, as laid out in sensor_layouts.csv: 12, 24 or 48")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead")]
+
+
+# What a person can put right, and is told how.
+SAID_PLAINLY = (CannotStart, NoLedger, NotStarted, PlanError, SourceError, Unreadable, UnusableKeys)
 
 
 @app.command()
@@ -262,7 +269,7 @@ def main() -> None:
     )
     try:
         app()
-    except (CannotStart, NotStarted, PlanError, SourceError) as problem:
+    except SAID_PLAINLY as problem:
         print(f"sojourn: {problem}", file=sys.stderr)
         sys.exit(2)
     except AuditFailed as problem:

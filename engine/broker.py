@@ -110,11 +110,11 @@ BROKERS: Mapping[str, Opener] = {"embedded": embedded, "mqtt": running, "mqtts":
 def open_broker(url: str, folder: Path) -> AbstractContextManager[str]:
     """For the length of a block, the URL (mqtt:// or mqtts://) at which sensors and the engine reach the broker.
 
-    Raises ValueError for a scheme that is not in BROKERS, and embedded.NotStarted.
+    Raises embedded.NotStarted, also for a scheme that is not in BROKERS.
     """
     scheme = urlsplit(url).scheme
     if scheme not in BROKERS:
-        raise ValueError(f"broker_url {url!r} must start with one of {', '.join(f'{known}://' for known in BROKERS)}")
+        raise NotStarted(f"broker_url {url!r} must start with one of {', '.join(f'{known}://' for known in BROKERS)}")
     return BROKERS[scheme](url, folder)
 
 

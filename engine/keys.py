@@ -28,6 +28,10 @@ def access_key(secret: bytes, role: Role, subject: str | int) -> str:
     return f"{claim}.{base64.b32encode(signature).decode().lower()}"
 
 
+class UnusableKeys(Exception):
+    """A file of keys that is missing or damaged; the message says which, and the way out."""
+
+
 @dataclass(frozen=True)
 class SensorKeys:
     """What a sensor of the site must hold: how to open the allow-list, and whose signature to believe."""
@@ -37,19 +41,19 @@ class SensorKeys:
 
     @classmethod
     def read(cls, path: Path) -> SensorKeys:
-        """Raises FileNotFoundError or ValueError with the way out."""
+        """Raises UnusableKeys."""
         try:
             body = json.loads(path.read_text())
             return cls(
                 base64.b64decode(body["site_key"], validate=True),
                 Ed25519PublicKey.from_public_bytes(base64.b64decode(body["verifier"], validate=True)),
             )
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"no sensor keys in {path}: copy sensor.key from the engine's data folder"
+        except OSError as problem:
+            raise UnusableKeys(
+                f"no sensor keys in {path} ({problem.strerror}): copy sensor.key from the engine's data folder"
             ) from None
         except (KeyError, TypeError, ValueError) as problem:
-            raise ValueError(
+            raise UnusableKeys(
                 f"{path} is not a sensor key file: copy sensor.key from the engine's data folder"
             ) from problem
 
@@ -76,16 +80,21 @@ class Keys:
 
     @classmethod
     def read_or_make(cls, folder: Path, noise: Callable[[int], bytes]) -> Keys:
-        """The keys of the data folder; made at first start, with sensor.key beside them for the sensors."""
+        """The keys of the data folder; made at first start, with sensor.key beside them for the sensors.
+
+        Raises UnusableKeys.
+        """
         path = folder / "master.key"
         if not path.exists():
             _write_private(path, noise(MASTER_BYTES).hex().encode() + b"\n")
         try:
             master = bytes.fromhex(path.read_text().strip())
+        except OSError as problem:
+            raise UnusableKeys(f"cannot read {path} ({problem.strerror}): make it yours to read") from None
         except ValueError:
             master = b""
         if len(master) != MASTER_BYTES:
-            raise ValueError(f"{path} is damaged: restore it from a backup, or start over with an empty data folder")
+            raise UnusableKeys(f"{path} is damaged: restore it from a backup, or start over with an empty data folder")
         keys = cls(master)
         sensor_keys = folder / "sensor.key"
         if not sensor_keys.exists():

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import schema, tables
@@ -20,6 +21,11 @@ APPEND_LOCK = 0x50_4A_4F_55
 APPENDED = "sojourn.appended"
 # One INSERT carries at most this many rows: SQLite's default limit on bound values is 32,766.
 ROWS_PER_INSERT = 500
+WRITE_IT = "ledger_url must look like sqlite:////path/to/file or postgresql://user@host/name"
+
+
+class NoLedger(Exception):
+    """The ledger cannot be opened; the message says which, why, and the way out."""
 
 
 class Recorded(NamedTuple):
@@ -192,7 +198,16 @@ def open_database(url: str) -> sa.Engine:
 
 
 def open_ledger(url: str, kinds: Any) -> Ledger:
-    """The ledger at *url* with its schema up to date; made if it is not there."""
-    database = open_database(url)
-    schema.upgrade(database)
+    """The ledger at *url* with its schema up to date; made if it is not there. Raises NoLedger."""
+    if not url.startswith(("sqlite:///", "postgresql://")):
+        raise NoLedger(WRITE_IT)
+    try:
+        database = open_database(url)
+        schema.upgrade(database)
+    except sa.exc.ArgumentError:
+        raise NoLedger(WRITE_IT) from None
+    except (sa.exc.DBAPIError, CommandError) as problem:
+        why = str(problem.orig if isinstance(problem, sa.exc.DBAPIError) else problem).strip().splitlines()[0]
+        named = sa.make_url(url).render_as_string(hide_password=True)
+        raise NoLedger(f"cannot open the ledger {named} ({why}): is it there, and ours?") from None
     return Ledger(database, kinds)

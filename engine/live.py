@@ -19,7 +19,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from engine.embedded import beside
+from engine.embedded import NotStarted, beside
 
 # A picture older than this is no picture; pages call theirs stale long before.
 FRAME_TTL_S = 60
@@ -99,11 +99,11 @@ LIVE: Mapping[str, Opener] = {"embedded": embedded, "redis": running, "rediss": 
 def open_live(url: str, folder: Path) -> AbstractContextManager[redis.Redis]:
     """For the length of a block, a client of the live state's server; any thread may use it.
 
-    Raises ValueError for a scheme that is not in LIVE, and embedded.NotStarted.
+    Raises embedded.NotStarted, also for a scheme that is not in LIVE.
     """
     scheme = urlsplit(url).scheme
     if scheme not in LIVE:
-        raise ValueError(f"live_url {url!r} must start with one of {', '.join(f'{known}://' for known in LIVE)}")
+        raise NotStarted(f"live_url {url!r} must start with one of {', '.join(f'{known}://' for known in LIVE)}")
     return LIVE[scheme](url, folder)
 
 

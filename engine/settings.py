@@ -19,6 +19,10 @@ from pydantic_settings import (
 
 from engine.clock import REAL, Pace
 
+# Names that begin like settings and are read elsewhere: the settings' own file, and what builds and tests use.
+SETTINGS_FILE = "SOJOURN_SETTINGS"
+NOT_SETTINGS = (SETTINGS_FILE, "SOJOURN_SHARED", "SOJOURN_SKIP_PAGES")
+
 
 class Settings(BaseSettings):
     """How one engine runs. Whatever is not set has the default that the demo uses."""
@@ -99,5 +103,5 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = Path(os.environ.get("SOJOURN_SETTINGS", "sojourn.toml"))
+        file = Path(os.environ.get(SETTINGS_FILE, "sojourn.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +14,10 @@ from pydantic import ValidationError
 
 from engine import zones_file
 from engine.plan import Plan
-from engine.settings import Settings
+from engine.settings import NOT_SETTINGS, SETTINGS_FILE, Settings
 from rules.book import Book
 from rules.reading import read_book
+from rules.source import nearest
 
 
 class CannotStart(Exception):
@@ -23,8 +26,17 @@ class CannotStart(Exception):
 
 def settings(**given: Any) -> Settings:
     """The settings, with what the command line gave. Raises CannotStart."""
+    named = os.environ.get(SETTINGS_FILE)
+    if named is not None and not Path(named).is_file():
+        raise CannotStart(f"no settings at {named}: {SETTINGS_FILE} must name a file, or not be set")
+    known = {*NOT_SETTINGS, *(f"SOJOURN_{name.upper()}" for name in Settings.model_fields)}
+    for name in sorted(set(os.environ) - known):
+        if name.startswith("SOJOURN_"):
+            raise CannotStart(f"{name} is no setting: {nearest(name, known)}")
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise CannotStart(f"cannot read {named or 'sojourn.toml'}: {problem}") from None
     except ValidationError as problem:
         fault = problem.errors()[0]
         name = "SOJOURN_" + "_".join(map(str, fault["loc"])).upper()
@@ -34,8 +46,10 @@ def settings(**given: Any) -> Settings:
 def read_plan(path: Path) -> Plan:
     try:
         return zones_file.read(path)
-    except FileNotFoundError:
-        raise CannotStart(f"no map at {path}: start in the project's folder, or set SOJOURN_ZONES_PATH") from None
+    except OSError as problem:
+        raise CannotStart(
+            f"no map at {path} ({problem.strerror}): start in the project's folder, or set SOJOURN_ZONES_PATH"
+        ) from None
 
 
 @contextmanager
@@ -69,5 +83,9 @@ def data_folder(settings: Settings) -> Path:
 def read_the_book(settings: Settings, plan: Plan) -> Book:
     try:
         return read_book(settings.book_path, plan)
-    except FileNotFoundError:
-        raise CannotStart(f"no rule book at {settings.book_path}: set SOJOURN_BOOK_PATH") from None
+    except OSError as problem:
+        raise CannotStart(f"no rule book at {settings.book_path} ({problem.strerror}): set SOJOURN_BOOK_PATH") from None
+    except UnicodeDecodeError as problem:
+        raise CannotStart(
+            f"{settings.book_path} is no text in UTF-8 (byte {problem.start}): save it again as UTF-8"
+        ) from None

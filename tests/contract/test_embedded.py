@@ -127,5 +127,5 @@ def test_a_server_that_cannot_start_is_one_line_with_its_last_words(tmp_path):
 
 
 def test_an_unknown_scheme_is_answered_with_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="embedded://, mqtt://, mqtts://"):
+    with pytest.raises(NotStarted, match="embedded://, mqtt://, mqtts://"):
         open_broker("amqp://somewhere", tmp_path)

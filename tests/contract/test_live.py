@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from engine.embedded import NotStarted
 from engine.live import FEED_LINES, LiveAway, LiveState, open_live
 from tests.servers import free_port
 
@@ -138,5 +139,5 @@ def test_connections_that_the_server_closed_are_not_noticed(live: LiveState, cli
 
 
 def test_an_unknown_scheme_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="embedded://, redis://, rediss://, unix://"):
+    with pytest.raises(NotStarted, match="embedded://, redis://, rediss://, unix://"):
         open_live("memcached://somewhere", tmp_path)
