@@ -29,20 +29,19 @@ LIST_WITHIN_S = 30.0
 
 
 def count(pcap: Path, out: Console, *, as_json: bool) -> None:
-    """Say what is in a capture, by kind of frame."""
+    """Say what is in a capture, by kind of frame. Raises CannotStart, once that is said, if it is none at all."""
     counted = census(pcap)
     if as_json:
         print(json.dumps(report.as_json(counted)))
     else:
         out.print(report.as_table(counted, pcap.name))
+    if counted.ended == captures.NOT_A_CAPTURE:
+        raise CannotStart(f"{pcap} is no capture: name a pcap or pcapng file, gzipped or not")
 
 
 def publish(*, pcap: Path | None, interface: str | None, name: str, site: str, broker: str, keys: Path) -> None:
-    """Hear until a signal, or to the end of the capture. Raises CannotStart."""
-    try:
-        sensor_keys = SensorKeys.read(keys)
-    except (FileNotFoundError, ValueError) as problem:
-        raise CannotStart(str(problem)) from None
+    """Hear until a signal, or to the end of the capture. Raises CannotStart or UnusableKeys."""
+    sensor_keys = SensorKeys.read(keys)
     stopping, listed = threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
@@ -91,6 +90,8 @@ def publish(*, pcap: Path | None, interface: str | None, name: str, site: str, b
         except radio.CannotListen as problem:
             raise CannotStart(str(problem)) from None
         except captures.BrokenCapture as problem:
+            if problem.reason == captures.NOT_A_CAPTURE:
+                raise CannotStart(f"{pcap} is no capture: name a pcap or pcapng file, gzipped or not") from None
             log.warning("capture-ends-early", why=problem.reason)
         _send(agent, uplink, system_clock())
 

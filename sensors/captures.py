@@ -15,7 +15,10 @@ from scapy.utils import RawPcapNgReader, RawPcapReader
 # A file that is not what it claims is told by how the reading ends, once, and not also on the log.
 logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 
+NOT_A_CAPTURE = "not-a-capture"
 _GZIP, _PCAPNG = b"\x1f\x8b", b"\x0a\x0d\x0d\x0a"
+# In both byte orders, in microseconds and in nanoseconds.
+_PCAP = {bytes.fromhex(magic) for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1")}
 # Longer than any block an honest writer makes; a hostile length must not become an allocation.
 _MOST_BLOCK_BYTES = 16 * 1024 * 1024
 # The upper bits of a pcap file's link type tell of check sequences, not of the link.
@@ -97,14 +100,15 @@ def packets(path: Path) -> Iterator[Packet]:
 def _packets(file: Any) -> Iterator[Packet]:
     tape = _Tape(file)
     try:
-        head = file.peek(4)[:4]
-        if head[:2] == _GZIP:
-            raise BrokenCapture("not-a-capture")  # zipped twice; scapy would want to begin again, which a tape cannot
-        blocks = head == _PCAPNG
+        magic = file.peek(4)[:4]
+        # Not left to the reader: what it does not know it takes for gzip, and would wind our tape back.
+        if magic != _PCAPNG and magic not in _PCAP:
+            raise BrokenCapture(NOT_A_CAPTURE)
+        blocks = magic == _PCAPNG
         open_as: Callable[[Any], Any] = _Blocks if blocks else _Records
         reader = open_as(tape)
     except (Scapy_Exception, EOFError, OSError, zlib.error) as problem:
-        raise BrokenCapture("not-a-capture") from problem
+        raise BrokenCapture(NOT_A_CAPTURE) from problem
     for raw, about in reader:
         if tape.broken:
             break

@@ -127,7 +127,16 @@ def test_a_gzip_stream_cut_in_the_middle_says_so(shared, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x1f", b"\x1f\x8b", b"GIF89a", b"\xd4\xc3\xb2\xa1", b"\x0a\x0d\x0d\x0a\0\0"]
+    "content",
+    [
+        b"",
+        b"\x1f",
+        b"\x1f\x8b",
+        b"GIF89a",
+        b"\xd4\xc3\xb2\xa1",
+        b"\x0a\x0d\x0d\x0a\0\0",
+        gzip.compress(gzip.compress(b"twice")),
+    ],
 )
 def test_a_file_that_is_no_capture_says_so(tmp_path, content):
     path = tmp_path / "file"
