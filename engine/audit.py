@@ -1,7 +1,7 @@
 """An auditor on the broker: sees what any subscriber could see, and trusts nobody's counters.
 
-It shares no code with the consent filter, only the wire contract: what it knows of members it reads from the ledger's tables with SQL, and
-what is on the wire it takes from the broker, as a stranger with the site's sensor key would.
+It shares no code with the consent filter: what it knows of members it reads from the ledger's tables with SQL, and
+what is on the wire it takes from the broker by the wire contract, as a stranger with the site's sensor key would.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ class Ingest:
                     readings.append(heard)
                     self._hear_of(sensor, int(heard.t_ms.max()))
             elif kind == "health":
-                self._note(wire.read_health(message.payload), now_ms)
+                self._note(_sensor_of(message), wire.read_health(message.payload), now_ms)
             elif kind == "bind":
                 associations.append(wire.open_association(message.payload, self._keys.site, message.topic))
         except wire.Malformed as problem:
@@ -186,16 +186,22 @@ class Ingest:
             self.clocks.note(sensor, at_ms, self._pace.at(message.arrived_real_ms))
         return self.clocks.right(sensor, at_ms)
 
-    def _note(self, health: wire.Health, now_ms: int) -> None:
-        at_ms = self.clocks.right(health.sensor, health.at_ms)
+    def _note(self, sensor: str, health: wire.Health, now_ms: int) -> None:
+        # A broker may let a sensor publish under its own name only; no payload must speak for another.
+        if health.sensor != sensor:
+            raise wire.Malformed("another-sensor")
+        # Uplinks that several sensors share have names of their own; time moves by the plan's sensors alone, whoever
+        # else may reach the broker.
+        if sensor not in self._plan.sensor_index:
+            return
+        at_ms = self.clocks.right(sensor, health.at_ms)
         if at_ms > now_ms + AHEAD_MS:
             self.refused["clock-ahead"] += 1
             return
         if health.status != "online":
-            self._heard_ms.pop(health.sensor, None)
+            self._heard_ms.pop(sensor, None)
             return
-        if health.sensor in self._plan.sensor_index:
-            self._hear_of(health.sensor, min(at_ms, now_ms))
+        self._hear_of(sensor, min(at_ms, now_ms))
         # While a sensor still holds back what it heard, silence proves nothing: time waits for it. And a clock that is
         # slightly ahead is taken at our own time, as the border does with what it heard.
         if health.spooled == 0:

@@ -1,0 +1,127 @@
+"""What the engine makes of messages, good and bad, that come through a real broker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from random import Random
+from time import monotonic
+
+import psutil
+import pytest
+from paho.mqtt.client import Client
+
+from engine.batches import STRANGER, Border
+from engine.broker import Subscriber, client
+from engine.clock import Pace
+from engine.events import PresenceEvent
+from engine.identity import Identity
+from engine.ingest import Ingest
+from engine.keys import Keys
+from engine.ledger import open_ledger
+from engine.presence import Presence
+from engine.tuning import Tuning
+from sensors.wire import Health, association_topic, health_topic, observations_topic, pack
+
+NOON_MS, BOOT, WAIT_S, PATIENCE_S = 1_790_000_000_000, 9, 20.0, 60.0
+MEGABYTE = 1024 * 1024
+_sites = count(1)
+
+
+class Engine:
+    """Ingest on a broker, and somebody who may publish whatever they like."""
+
+    def __init__(self, ingest: Ingest, publisher: Client, site: str) -> None:
+        self.ingest, self._publisher, self.site = ingest, publisher, site
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self._publisher.publish(topic, payload, qos=1)
+
+    def heartbeat(self, sensor: str, at_ms: int, *, topic_of: str | None = None) -> None:
+        self.publish(health_topic(self.site, topic_of or sensor), pack(Health(sensor, BOOT, at_ms, "online")))
+
+    def take(self, messages: int) -> None:
+        """Rounds until so many messages have been taken."""
+        deadline_s = monotonic() + PATIENCE_S
+        while messages > 0:
+            assert monotonic() < deadline_s, f"{messages} messages did not come"
+            messages -= self.ingest.round(1.0)
+
+
+@pytest.fixture
+def engine(plan, broker_url: str, tmp_path: Path) -> Iterator[Engine]:
+    plan = replace(plan, site=f"ingested{next(_sites)}")
+    keys, ledger = Keys(b"m" * 32), open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent)
+    subscriber = Subscriber(broker_url, plan.site)
+    assert subscriber.wait_connected(WAIT_S)
+    publisher = client(broker_url, f"{plan.site}-publisher")
+    publisher.connect(publisher.host, publisher.port)
+    publisher.loop_start()
+    ingest = Ingest(
+        plan=plan,
+        presence=Presence(plan, Tuning()),
+        border=Border(plan.sensor_index),
+        identity=Identity(ledger, keys, plan.site, Random(1).randbytes),
+        ledger=ledger,
+        subscriber=subscriber,
+        keys=keys,
+        pace=Pace(0, NOON_MS, 0.0),  # the clock stands still
+    )
+    ingest.start()
+    yield Engine(ingest, publisher, plan.site)
+    publisher.disconnect()
+    publisher.loop_stop()
+    subscriber.close()
+    ledger.close()
+
+
+def test_time_moves_by_the_heartbeats_of_the_plans_sensors(engine: Engine) -> None:
+    engine.heartbeat("s-cafe-L1", NOON_MS - 5_000)
+    engine.take(1)
+    assert engine.ingest.reached_ms == NOON_MS - 5_000
+
+
+def test_a_heartbeat_of_a_sensor_that_is_not_on_the_plan_moves_no_time(engine: Engine) -> None:
+    engine.heartbeat("forged", NOON_MS)
+    engine.heartbeat("s-cafe-L1", NOON_MS - 5_000)
+    engine.take(2)
+    assert engine.ingest.reached_ms == NOON_MS - 5_000
+
+
+def test_a_heartbeat_in_another_sensors_name_is_refused(engine: Engine) -> None:
+    engine.heartbeat("s-cafe-L1", NOON_MS, topic_of="s-books-L1")
+    engine.take(1)
+    assert (engine.ingest.reached_ms, engine.ingest.refused) == (0, Counter({"another-sensor": 1}))
+
+
+def flood(engine: Engine, payloads: int, chance: Random) -> None:
+    """So many malformed payloads, on every kind of topic, of sensors that are there and of ever new ones."""
+    for number in range(payloads):
+        topic = chance.choice(
+            (
+                observations_topic(engine.site, "s-cafe-L1"),
+                observations_topic(engine.site, f"nobody{number}"),
+                health_topic(engine.site, f"nobody{number}"),
+                association_topic(engine.site, "radius"),
+            )
+        )
+        json = b'{"sensor":"s-cafe-L1","boot":%d}' % number
+        engine.publish(topic, chance.choice((chance.randbytes(chance.randrange(1, 80)), json, b"\x91" * 3_000)))
+    engine.take(payloads)
+
+
+def test_a_flood_of_malformed_messages_is_counted_and_costs_no_memory(engine: Engine) -> None:
+    chance = Random(1)
+    flood(engine, 2_000, chance)  # what is reserved once is reserved now
+    before = psutil.Process().memory_info().rss
+    flood(engine, 8_000, chance)
+    grown = psutil.Process().memory_info().rss - before
+    border, ingest = engine.ingest.border.refused, engine.ingest.refused
+    assert (border.total() + ingest.total(), grown < 16 * MEGABYTE) == (10_000, True)
+    assert {sensor for sensor, _ in border} == {"s-cafe-L1", STRANGER}
+    engine.heartbeat("s-cafe-L1", NOON_MS)
+    engine.take(1)
+    assert engine.ingest.reached_ms == NOON_MS
