@@ -148,13 +148,14 @@ class Engine:
         with self.ledger.read() as tx:
             seq = self.ledger.last_seq(tx)
         while not self.stopping.is_set():
-            if not self.ledger.wait_beyond(seq, 0.5):
-                continue
-            with self.ledger.read() as tx:
-                recorded = self.ledger.since(tx, seq, 1_000)
-            seq = recorded[-1].seq
-            self.inbox.hear(one.event for one in recorded)
-            lines = [line for line in (self.feed.note(one.event) for one in recorded) if line]
+            if self.ledger.wait_beyond(seq, 0.5):
+                with self.ledger.read() as tx:
+                    recorded = self.ledger.since(tx, seq, 1_000)
+                seq = recorded[-1].seq
+                self.inbox.hear(one.event for one in recorded)
+                for one in recorded:
+                    self.feed.note(one.event, self.settings.pace.now())
+            lines = self.feed.due(self.settings.pace.now())
             try:
                 self.live.tell([line.model_dump_json().encode() for line in lines])
             except LiveAway as problem:

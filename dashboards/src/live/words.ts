@@ -61,7 +61,9 @@ export const words = bilingual(
     sensorsOf: (live: string, all: string) => `${live} of ${all}`,
     nothing: '–',
     fewerThan: (k: number) => `< ${k}`,
-    kHint: (k: number) => `“< ${k}”: from nobody to ${k - 1} members. Fewer than ${k} are never shown, so that nobody can be singled out.`,
+    untold: 'hidden',
+    kHint: (k: number) =>
+      `“hidden”: fewer than ${k} members, or a count from which so few could be worked out. So nobody can be singled out.`,
 
     plan: (level: string) =>
       `Floor plan of ${level}. Arrow keys move it, plus and minus zoom. The zone table has the same numbers.`,
@@ -83,7 +85,7 @@ export const words = bilingual(
     stayHint: 'Half of the members now in the zone have been in it longer.',
     noMarketing: 'no offers here',
     feed: 'What happens',
-    feedHint: (k: number) => `A line is told once ${k} members stand behind it.`,
+    feedHint: (k: number) => `What ${k} or more members did, minute by minute.`,
     feedEmpty: 'Nothing yet. The first line comes when enough members have done the same.',
     kinds: KINDS_EN,
     nobody: 'No members to show yet',
@@ -111,7 +113,8 @@ export const words = bilingual(
     sensorsOf: (live: string, all: string) => `${live} / ${all}`,
     nothing: '–',
     fewerThan: (k: number) => `< ${k}`,
-    kHint: (k: number) => `「< ${k}」表示 0 到 ${k - 1} 位会员。少于 ${k} 人时从不显示，以免有人被单独认出。`,
+    untold: '不显示',
+    kHint: (k: number) => `「不显示」：会员少于 ${k} 位，或可由此推算出不足 ${k} 人的数字，以免有人被单独认出。`,
 
     plan: (level: string) => `${level}平面图。方向键移动，加减键缩放。区域表中有相同的数字。`,
     levels: '楼层',
@@ -132,7 +135,7 @@ export const words = bilingual(
     stayHint: '区域内现有会员中，一半停留得更久。',
     noMarketing: '此处不发优惠',
     feed: '动态',
-    feedHint: (k: number) => `满 ${k} 位会员才会成为一条动态。`,
+    feedHint: (k: number) => `每分钟汇总，至少 ${k} 位会员才会成为一条动态。`,
     feedEmpty: '暂无动态。足够多的会员做了同一件事时会出现第一条。',
     kinds: KINDS_ZH,
     nobody: '暂无可显示的会员',
