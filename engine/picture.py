@@ -12,6 +12,9 @@ from engine import grid
 from engine.plan import Ints, Plan
 from engine.presence import Whereabouts
 
+# Which of the two it is is not told: where one count alone is withheld, that would give the others away.
+UNTOLD = "fewer than k, or where a number under k could be had by subtraction"
+
 
 class SensorsSeen(BaseModel):
     live: int = Field(description="Sensors heard of within 30 s of event time")
@@ -23,13 +26,13 @@ class LevelHeat(BaseModel):
     columns: int
     rows: int
     cells: str = Field(description="Base64 of one byte a cell, row 0 in the south, in steps of unit_members")
-    members: int | None = Field(description="Members on the level; null where fewer than k")
+    members: int | None = Field(description=f"Members on the level; null where {UNTOLD}")
 
 
 class ZoneCount(BaseModel):
     zone: str
-    members: int | None = Field(description="Members in the zone now; null where fewer than k")
-    median_dwell_ms: int | None = Field(description="Median of how long they have been in it; null where fewer than k")
+    members: int | None = Field(description=f"Members in the zone now; null where {UNTOLD}")
+    median_dwell_ms: int | None = Field(description="Median of how long they have been in it; null where members is")
 
 
 class Frame(BaseModel):

@@ -821,7 +821,7 @@ export interface components {
         };
         /**
          * FeedLine
-         * @description *members* different members did the same since the last line of its kind.
+         * @description *members* different members did the same since the last line of its kind; told at *at_ms*.
          */
         FeedLine: {
             /** Id */
@@ -1018,7 +1018,7 @@ export interface components {
             cells: string;
             /**
              * Members
-             * @description Members on the level; null where fewer than k
+             * @description Members on the level; null where fewer than k, or where a number under k could be had by subtraction
              */
             members: number | null;
         };
@@ -1033,7 +1033,9 @@ export interface components {
                 [key: string]: string;
             };
             /** Short Name */
-            short_name: string;
+            short_name: {
+                [key: string]: string;
+            };
             /** Outline */
             outline: [
                 number,
@@ -1266,6 +1268,13 @@ export interface components {
              * @description The shop or the member the key is for; the site for an operator
              */
             subject: string;
+            /**
+             * Name
+             * @description What the shop is called, by language
+             */
+            name?: {
+                [key: string]: string;
+            } | null;
         };
         /**
          * Settlement
@@ -1598,12 +1607,12 @@ export interface components {
             zone: string;
             /**
              * Members
-             * @description Members in the zone now; null where fewer than k
+             * @description Members in the zone now; null where fewer than k, or where a number under k could be had by subtraction
              */
             members: number | null;
             /**
              * Median Dwell Ms
-             * @description Median of how long they have been in it; null where fewer than k
+             * @description Median of how long they have been in it; null where members is
              */
             median_dwell_ms: number | null;
         };

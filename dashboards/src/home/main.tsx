@@ -15,7 +15,7 @@ const words = bilingual(
       { path: '/wallet', name: 'Wallet', who: 'For members', what: 'Your coupons as they arrive, why you got them, and what you allow us to know.' },
       { path: '/till', name: 'Till', who: 'For shop staff', what: 'Type or scan a code. Green is yes, red says why not.' },
     ],
-    privacy: 'Nobody is shown alone: counts begin at five members, and phones of people who did not opt in are dropped at the sensor.',
+    privacy: 'Nobody is shown alone: counts too small are hidden, and phones of people who did not opt in are dropped at the sensor.',
   },
   {
     title: '让每一次到访更长久',
@@ -25,7 +25,7 @@ const words = bilingual(
       { path: '/wallet', name: '卡包', who: '会员', what: '优惠券随到随看，为什么发给您，以及您允许我们了解什么。' },
       { path: '/till', name: '收银', who: '店员', what: '输入或扫描券码。绿色为可用，红色会说明原因。' },
     ],
-    privacy: '绝不单独显示任何人：人数从五位会员起才会显示；未加入者的手机信号在传感器处即被丢弃。',
+    privacy: '绝不单独显示任何人：人数过少时不予显示；未加入者的手机信号在传感器处即被丢弃。',
   },
 );
 

@@ -11,8 +11,15 @@ export interface Look {
   silence: Style;
   void: Style;
   way: (kind: string) => Style;
-  label: (name: string, count: string, chosen: boolean) => Style;
+  label: (name: string, count: string, chosen: boolean, fits: Fits) => Style | undefined;
 }
+
+/** Whether a text so many pixels wide and high has room where it belongs. */
+export type Fits = (width_px: number, height_px: number) => boolean;
+
+// From what reads well to what still reads; where not even that has room, the table has the name.
+const SIZES_PX = [12.5, 11, 9.5];
+const LINE_HEIGHT = 1.25;
 
 /** Signs for the ways between levels, 16 units square. */
 const SIGNS: Record<string, string> = {
@@ -75,6 +82,13 @@ function folded(name: string): string[] {
   return at === undefined ? [name] : [name.slice(0, at), name.slice(at + 1)];
 }
 
+const measuring = document.createElement('canvas').getContext('2d')!;
+
+function widthOf(text: string, font: string): number {
+  measuring.font = font;
+  return measuring.measureText(text).width;
+}
+
 export function drawnAs(element: HTMLElement): Look {
   const style = getComputedStyle(element);
   const colour = (name: string) => style.getPropertyValue(`--map-${name}`).trim();
@@ -83,16 +97,24 @@ export function drawnAs(element: HTMLElement): Look {
   const signs = new Map(Object.entries(SIGNS).map(([kind, path]) => [kind, sign(path, soft, colour('plate'))]));
   const accent = colour('accent');
 
-  function label(name: string, count: string, chosen: boolean): Style {
-    const lines = folded(name).map((line) => [line, `${chosen ? 700 : 600} 12.5px ${family}`]);
-    if (count) lines.push([count, `500 12.5px ${family}`]);
+  function label(name: string, count: string, chosen: boolean, fits: Fits): Style | undefined {
+    const texts = folded(name);
+    const fonts = [...texts.map(() => (chosen ? 700 : 600)), ...(count ? [500] : [])];
+    if (count) texts.push(count);
+    const size_px = SIZES_PX.find((size) => {
+      const widths = texts.map((text, i) => widthOf(text, `${fonts[i]} ${size}px ${family}`));
+      return fits(Math.max(...widths), texts.length * size * LINE_HEIGHT);
+    });
+    // Whoever chose a zone wants its name, over whatever it lies.
+    if (size_px === undefined && !chosen) return undefined;
+    const lines = texts.map((text, i) => [text, `${fonts[i]} ${size_px ?? SIZES_PX[0]}px ${family}`]);
     return new Style({
       text: new Text({
         text: lines.flatMap((line, i) => (i === 0 ? line : ['\n', '', ...line])),
         fill: new Fill({ color: ink }),
         stroke: new Stroke({ color: halo, width: 4 }),
         overflow: true,
-        padding: [3, 3, 3, 3],
+        padding: [1, 1, 1, 1],
       }),
       // Where two names have no room beside each other, the fuller zone keeps its own.
       zIndex: chosen ? Infinity : Number(count.replace(/\D/g, '')),

@@ -40,6 +40,9 @@ export interface Shown {
 // Pixels kept free around the plan: its signs stand on the outline, and the level switch floats beside it, or above
 // it where the page is narrow (as in plan.css).
 const MARGINS = { wide: [24, 24, 24, 104], narrow: [74, 14, 18, 14] };
+// What walls on both sides, and half of a sign, keep a label away by.
+const WALL_PX = 4;
+const SIGN_PX = 10;
 const narrow = matchMedia('(max-width: 640px)');
 
 export class FloorPlan {
@@ -61,6 +64,7 @@ export class FloorPlan {
   private shown: Shown | null = null;
   private look: Look;
   private moved = false;
+  private readonly room: ResizeObserver;
 
   constructor(
     private readonly target: HTMLElement,
@@ -79,16 +83,16 @@ export class FloorPlan {
     });
     this.look = drawnAs(target);
     const named = (style: (zone: string) => Style | Style[]) => (feature: FeatureLike) => style(feature.getId() as string);
+    const label = (feature: FeatureLike, resolution: number) => this.labelStyle(feature as Feature<Polygon>, resolution);
     this.ground = new VectorLayer({ source: this.grounds, style: () => this.look.ground });
     this.silence = new VectorLayer({ source: this.silences, style: () => this.look.silence });
     this.nothing = new VectorLayer({ source: this.voids, style: () => this.look.void });
     this.zone = new VectorLayer({ source: this.zones, style: named((key) => this.zoneStyle(key)) });
     this.way = new VectorLayer({ source: this.ways, style: (feature) => this.look.way(feature.get('kind') as string) });
-    this.label = new VectorLayer({ source: this.zones, declutter: true, style: named((key) => this.labelStyle(key)) });
+    this.label = new VectorLayer({ source: this.zones, declutter: true, style: label });
     // Its own class gives the heat its own canvas, which the page's style can fade when the picture is stale.
     const heat = new ImageLayer({ source: this.heatSource, className: 'heat' });
     this.map = new OpenMap({
-      target,
       controls: [],
       interactions: interactions({ altShiftDragRotate: false, pinchRotate: false }),
       layers: [this.ground, heat, this.silence, this.nothing, this.zone, this.way, this.label],
@@ -109,7 +113,13 @@ export class FloorPlan {
     this.map.on('change:size', () => {
       if (!this.moved) this.fit();
     });
-    this.fit();
+    // A page that is still being laid out has no room for a map, and OpenLayers complains of it.
+    this.room = new ResizeObserver(() => {
+      if (target.clientWidth === 0 || target.clientHeight === 0) return;
+      this.room.disconnect();
+      this.map.setTarget(target);
+    });
+    this.room.observe(target);
   }
 
   show(shown: Shown): void {
@@ -142,6 +152,7 @@ export class FloorPlan {
   }
 
   leave(): void {
+    this.room.disconnect();
     this.map.setTarget(undefined);
     this.map.dispose();
   }
@@ -190,9 +201,21 @@ export class FloorPlan {
     return key === this.shown?.selected ? this.look.chosenZone : this.look.zone;
   }
 
-  private labelStyle(key: string) {
+  /** A label keeps within its zone's walls and off the signs of the ways: it gets smaller, or is left out. */
+  private labelStyle(feature: Feature<Polygon>, resolution: number) {
+    const key = feature.getId() as string;
     const [name, count] = this.shown?.labels.get(key) ?? ['', ''];
-    return this.look.label(name, count, key === this.shown?.selected);
+    const zone = feature.getGeometry()!;
+    const [x, y, wide_m] = zone.getInteriorPoint().getCoordinates() as [number, number, number];
+    const signs = this.ways.getFeatures().map((way) => way.getGeometry()!.getCoordinates() as [number, number]);
+    const fits = (width_px: number, height_px: number) =>
+      width_px + WALL_PX <= wide_m / resolution &&
+      height_px + WALL_PX <= getHeight(zone.getExtent()) / resolution &&
+      !signs.some(
+        ([sign_x, sign_y]) =>
+          Math.abs(sign_x - x) / resolution < width_px / 2 + SIGN_PX && Math.abs(sign_y - y) / resolution < height_px / 2 + SIGN_PX,
+      );
+    return this.look.label(name, count, key === this.shown?.selected, fits);
   }
 
   private walls(seen: Extent, pixels_per_m: number): Path2D {

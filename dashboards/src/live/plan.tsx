@@ -12,9 +12,6 @@ import { TOPS } from './state';
 import { happen, state } from './store';
 import { words } from './words';
 
-const membersText = (members: number | null | undefined, k: number) =>
-  members === null ? words.value.fewerThan(k) : members === undefined ? '' : count(members);
-
 function Levels({ plan, frame }: { plan: Plan; frame: Frame | null }) {
   const most = Math.max(1, ...(frame?.levels.map((level) => level.members ?? 0) ?? []));
   const fromTheTop = [...plan.levels].sort((a, b) => b.ordinal - a.ordinal);
@@ -22,7 +19,7 @@ function Levels({ plan, frame }: { plan: Plan; frame: Frame | null }) {
     <div class="levels floating" role="group" aria-label={words.value.levels}>
       {fromTheTop.map((level) => {
         const members = frame?.levels.find((one) => one.level === level.key)?.members;
-        const text = membersText(members, frame?.k ?? 0);
+        const text = members === null ? words.value.untold : members === undefined ? '' : count(members);
         return (
           <button
             key={level.key}
@@ -31,8 +28,8 @@ function Levels({ plan, frame }: { plan: Plan; frame: Frame | null }) {
             title={called(level.name)}
             onClick={() => happen({ kind: 'level.chosen', level: level.key })}
           >
-            <span class="level-name">{level.short_name}</span>
-            <span class="level-count">{text}</span>
+            <span class="level-name">{called(level.short_name)}</span>
+            <span class={`level-count${members === null ? ' untold' : ''}`}>{text}</span>
             <span class="unseen">{words.value.members}</span>
             <i style={{ width: `${(100 * (members ?? 0)) / most}%` }} />
           </button>
@@ -80,10 +77,10 @@ function Legend({ frame }: { frame: Frame | null }) {
   );
 }
 
-/** What stands on each zone of the plan. The same map as before while every word of it is. */
+/** What stands on each zone of the plan: its name, and its count where that may be told. The same map as before while every word of it is. */
 function useLabels(plan: Plan, frame: Frame | null): ReadonlyMap<string, Label> {
   const kept = useRef<{ text: string; labels: ReadonlyMap<string, Label> } | null>(null);
-  const counts = new Map(frame?.zones.map((zone) => [zone.zone, membersText(zone.members, frame.k)]));
+  const counts = new Map(frame?.zones.map((zone) => [zone.zone, zone.members === null ? '' : count(zone.members)]));
   const labels = plan.zones.map((zone) => [zone.key, [called(zone.name), counts.get(zone.key) ?? '']] as const);
   const text = JSON.stringify(labels);
   if (kept.current?.text !== text) kept.current = { text, labels: new Map(labels) };

@@ -11,6 +11,8 @@ export interface State {
   trend: readonly (number | null)[];
   link: Link;
   level: string | null;
+  /** Whether somebody chose the level, or the page did for good: it opens on the fullest, and does not jump after. */
+  settled: boolean;
   zone: string | null;
   /** Members per cell at which the heat's colours end. Fixed, so that equal colours mean equal numbers over time. */
   top: number;
@@ -26,7 +28,8 @@ export type Happening =
   | { kind: 'top.chosen'; top: number };
 
 export const TOPS = [0.1, 0.25, 0.5, 1, 2] as const;
-export const USUAL_TOP = 0.5;
+// One member on 16 m²: a shop with that many is full of them, and the usual hour lies well inside the scale.
+export const USUAL_TOP = 0.25;
 
 const LINES_SHOWN = 100;
 const TREND_FRAMES = 300;
@@ -37,8 +40,12 @@ export function reduce(state: State, event: Happening): State {
       const known = event.plan.levels.some((level) => level.key === state.level);
       return { ...state, plan: event.plan, level: known ? state.level : ground(event.plan) };
     }
-    case 'frame':
-      return { ...state, frame: event.frame, trend: [...state.trend, event.frame.present].slice(-TREND_FRAMES) };
+    case 'frame': {
+      const { frame } = event;
+      const full = state.settled ? null : fullest(frame);
+      const opened = full ? { level: full, settled: true } : {};
+      return { ...state, ...opened, frame, trend: [...state.trend, frame.present].slice(-TREND_FRAMES) };
+    }
     case 'feed':
       // A stream that was opened again tells its last lines again.
       if (state.feed.some((line) => line.id === event.line.id)) return state;
@@ -46,14 +53,20 @@ export function reduce(state: State, event: Happening): State {
     case 'link':
       return { ...state, link: event.link };
     case 'level.chosen':
-      return { ...state, level: event.level, zone: null };
+      return { ...state, level: event.level, settled: true, zone: null };
     case 'zone.chosen': {
       const level = state.plan?.zones.find((zone) => zone.key === event.zone)?.level ?? state.level;
-      return { ...state, zone: event.zone, level };
+      return { ...state, zone: event.zone, level, settled: true };
     }
     case 'top.chosen':
       return { ...state, top: event.top };
   }
+}
+
+/** The level with the most members, if any has enough to be told. */
+function fullest(frame: Frame): string | null {
+  const told = frame.levels.filter((level) => level.members !== null);
+  return told.sort((a, b) => b.members! - a.members!)[0]?.level ?? null;
 }
 
 /** The level nearest to the street. */

@@ -16,6 +16,7 @@ export const state = signal<State>({
   trend: [],
   link: 'connecting',
   level: asked.get('level'),
+  settled: asked.has('level'),
   zone: asked.get('zone'),
   top: TOPS.find((top) => String(top) === asked.get('top')) ?? USUAL_TOP,
 });

@@ -22,7 +22,7 @@ interface Row {
 
 function rows(plan: Plan, frame: Frame | null): Row[] {
   const counts = new Map(frame?.zones.map((zone) => [zone.zone, zone]));
-  const shorts = new Map(plan.levels.map((level) => [level.key, level.short_name]));
+  const shorts = new Map(plan.levels.map((level) => [level.key, called(level.short_name)]));
   const { by, falling } = order.value;
   const size: Record<Column, (a: Row, b: Row) => number> = {
     zone: (a, b) => called(a.zone.name).localeCompare(called(b.zone.name), language.value),
@@ -53,7 +53,7 @@ function Head({ column, children, hint }: { column: Column; children: string; hi
   );
 }
 
-function ZoneRow({ row, k, most }: { row: Row; k: number; most: number }) {
+function ZoneRow({ row, most }: { row: Row; most: number }) {
   const { zone, level, members, stay_ms } = row;
   const say = words.value;
   const chosen = state.value.zone === zone.key;
@@ -82,7 +82,7 @@ function ZoneRow({ row, k, most }: { row: Row; k: number; most: number }) {
       </th>
       <td class="members">
         <i style={{ width: `${(100 * (members ?? 0)) / most}%` }} />
-        <span>{members === null ? say.fewerThan(k) : count(members)}</span>
+        {members === null ? <span class="untold">{say.untold}</span> : <span>{count(members)}</span>}
       </td>
       <td>{stay_ms === null ? say.nothing : length(stay_ms)}</td>
     </tr>
@@ -119,7 +119,7 @@ export function ZoneTable({ plan }: { plan: Plan }) {
           </thead>
           <tbody>
             {shown.map((row) => (
-              <ZoneRow key={row.zone.key} row={row} k={frame?.k ?? 5} most={most} />
+              <ZoneRow key={row.zone.key} row={row} most={most} />
             ))}
           </tbody>
         </table>
