@@ -7,6 +7,7 @@ till holds nothing that could be read out of the ledger.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
@@ -33,6 +34,7 @@ class SignIn(BaseModel):
 class Session(BaseModel):
     role: Role
     subject: str = Field(description="The shop or the member the key is for; the site for an operator")
+    name: dict[str, str] | None = Field(None, description="What the shop is called, by language")
 
 
 class Access:
@@ -79,7 +81,13 @@ class Access:
             raise not_allowed({"operator": "an operator", "shop": "a shop", "member": "a member"}[role])
         return caller.subject
 
-    def routes(self) -> APIRouter:
+    def routes(self, *, shops: Mapping[str, dict[str, str]]) -> APIRouter:
+        """shops  what each is called, by language"""
+
+        def session(caller: Caller) -> Session:
+            name = shops.get(caller.subject) if caller.role == "shop" else None
+            return Session(role=caller.role, subject=caller.subject, name=name)
+
         router = APIRouter(prefix="/v1/session", tags=["session"])
 
         @router.post("", summary="Sign in with a key")
@@ -93,12 +101,11 @@ class Access:
                 secure=request.url.scheme == "https",
                 max_age=30 * 86_400,
             )
-            return Session(role=caller.role, subject=caller.subject)
+            return session(caller)
 
         @router.get("", summary="Who is signed in")
         def who(request: Request, role: Role | None = None) -> Session:
-            caller = self.of(request, role)
-            return Session(role=caller.role, subject=caller.subject)
+            return session(self.of(request, role))
 
         @router.delete("", status_code=204, summary="Sign out")
         def sign_out(response: Response, role: Role | None = None) -> None:

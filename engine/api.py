@@ -30,7 +30,7 @@ class LevelShape(BaseModel):
     key: str
     ordinal: int
     name: Label
-    short_name: str
+    short_name: Label
     outline: list[Ring]
 
 

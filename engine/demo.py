@@ -150,7 +150,13 @@ def open_mall(settings: Settings, *, speed: float, members: int, others: int, se
 
         def program(*arguments: str, answers: Callable[[], bool]) -> AbstractContextManager[None]:
             command = [sys.executable, "-m", "engine", *arguments]
-            return beside(command, log=folder / f"{arguments[0]}.log", answers=answers, environment=environment)
+            return beside(
+                command,
+                log=folder / f"{arguments[0]}.log",
+                answers=answers,
+                environment=environment,
+                name=f"sojourn {arguments[0]}",
+            )
 
         def serve() -> AbstractContextManager[None]:
             return program("serve", answers=lambda: _answers(f"{url}/readyz"))

@@ -23,13 +23,19 @@ class NotStarted(Exception):
 
 @contextmanager
 def beside(
-    command: Sequence[str], *, log: Path, answers: Callable[[], bool], environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    log: Path,
+    answers: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> Iterator[None]:
     """Run *command* until the block is left or this process ends, even by kill -9.
 
     log      takes what the server prints, anew on each start
     answers  true once the server can be used
     environment  its environment variables; ours where not given
+    name     what people call it; the program's own where not given
 
     It runs in a session of its own: Ctrl-C in a terminal reaches us, and we stop it when we are done.
     Raises NotStarted.
@@ -45,7 +51,7 @@ def beside(
         )
     assert watched.stdin is not None
     try:
-        _until(watched, answers, command[0], log)
+        _until(watched, answers, name or Path(command[0]).name, log)
         yield
     finally:
         watched.stdin.close()
@@ -60,5 +66,11 @@ def _until(watched: subprocess.Popen[bytes], answers: Callable[[], bool], name: 
         except subprocess.TimeoutExpired:
             if time.monotonic() < deadline_s:
                 continue
-            raise NotStarted(f"{name} did not answer within {START_S:.0f} s; see {log}") from None
-        raise NotStarted(f"{name} ended with {verdict}: {log.read_text(errors='replace')[-LAST_WORDS:].strip()}")
+            raise NotStarted(f"{name} did not answer within {START_S:.0f} s; see {log}{_last_words(log)}") from None
+        raise NotStarted(f"{name} ended with {verdict}{_last_words(log)}")
+
+
+def _last_words(log: Path) -> str:
+    """The end of a log on one line, behind a colon."""
+    words = " ".join(log.read_text(errors="replace").split())
+    return f": {words[-LAST_WORDS:]}" if words else ""

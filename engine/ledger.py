@@ -172,6 +172,15 @@ class Ledger:
         with self.read() as tx:
             return self.last_seq(tx) > seq
 
+    def answers(self) -> bool:
+        """True if it is there and can be read."""
+        try:
+            with self.read() as tx:
+                tx.execute(sa.select(tables.cursor.c.seq).limit(1))
+        except sa.exc.DBAPIError:
+            return False
+        return True
+
     def close(self) -> None:
         self.database.dispose()
 

@@ -41,7 +41,7 @@ class Level:
     key: str
     ordinal: int  # order from below; 0 is the ground
     name: Mapping[str, str]  # language -> text
-    short_name: str
+    short_name: Mapping[str, str]
     outline: Polygon
 
 

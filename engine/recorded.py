@@ -149,7 +149,8 @@ def _floors(maps: Path) -> dict[str, _Floor]:
         for feature, polygon in zip(features[1:], units, strict=True):
             name = feature["properties"].get("name") or "(unnamed)"
             zones.append(Zone(f"{floor}:{feature['id']}", floor, {"en": name, "zh-Hans": name}, "unit", polygon))
-        level = Level(floor, ORDINALS[floor], {"en": floor, "zh-Hans": floor}, floor, outline)
+        both = {"en": floor, "zh-Hans": floor}
+        level = Level(floor, ORDINALS[floor], both, both, outline)
         found[floor] = _Floor((right_m, up_m), level, zones)
     return found
 

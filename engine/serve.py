@@ -7,6 +7,7 @@ a supervisor restarts us, and the ledger says where each loop had come to.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -39,12 +40,14 @@ from engine.ingest import Ingest
 from engine.keys import Keys
 from engine.ledger import Ledger, open_ledger
 from engine.live import LiveAway, LiveState, open_live
+from engine.live import answers as live_answers
 from engine.plan import Plan
 from engine.presence import Presence
 from engine.settings import Settings
 from engine.start import data_folder, listening, read_plan, read_the_book
 from engine.status import SensorClock, SensorFault, Status
 from engine.stream import Stream
+from engine.surroundings import Surroundings
 from engine.tuning import Tuning
 from rules import api as rules_api
 from rules import book_api, explain_api
@@ -69,6 +72,9 @@ EPOCHS_TURN_HOUR = 4  # local; malls are closed
 # How often deadlines that have come are looked for, in paced seconds, and the least real seconds between two looks.
 DUE_EVERY_S = 1.0
 LEAST_PERIOD_S = 0.2
+WATCH_EVERY_S = 5
+# A look for deadlines is left out while the last one still runs: the next finds the same. That is no news for a log.
+logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
 # Each statement of a transaction gives up the interpreter and waits to get it back: with the usual 5 ms, a busy thread
 # beside it made a transaction of ten statements last 50 ms, and everybody else wait for the writer.
 SWITCH_S = 0.0005
@@ -95,6 +101,7 @@ class Engine:
     stream: Stream
     feed: Feed
     subscriber: Subscriber
+    around: Surroundings
     stopping: threading.Event
 
     def listen(self) -> None:
@@ -199,7 +206,8 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
     keys = Keys.read_or_make(folder, token_bytes)
     clock = settings.pace.now
     broker_url = stack.enter_context(open_broker(settings.broker_url, folder))
-    live = LiveState(stack.enter_context(open_live(settings.live_url, folder)), plan.site)
+    client = stack.enter_context(open_live(settings.live_url, folder))
+    live = LiveState(client, plan.site)
     ledger = open_ledger(settings.ledger, PresenceEvent | CouponEvent)
     stack.callback(ledger.close)
     identity = Identity(ledger, keys, plan.site, token_bytes, turn_ms=_turn_ms(book.calendar.timezone, clock()))
@@ -226,6 +234,13 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
     promotion = Promotion(
         ledger, book, coupons, mall, clock, lateness_ms=settings.lateness_ms, two_people=settings.two_people
     )
+    around = Surroundings(
+        {
+            "broker": lambda: subscriber.connected,
+            "live state": lambda: live_answers(client),
+            "ledger": ledger.answers,
+        }
+    )
     engine = Engine(
         settings=settings,
         plan=plan,
@@ -243,10 +258,11 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             title=lambda offer: dict(promotion.book.offers[offer].title) if offer in promotion.book.offers else None,
         ),
         subscriber=subscriber,
+        around=around,
         stopping=threading.Event(),
     )
     routers = [
-        access.routes(),
+        access.routes(shops={key: place.name for key, place in shops.items()}),
         api.routes(
             plan=plan,
             ledger=ledger,
@@ -255,7 +271,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             access=access,
             clock=clock,
             consents_changed=ingest.consents_changed,
-            ready=lambda: None if subscriber.connected else "the broker is away",
+            ready=around.why_not_ready,
         ),
         status.routes(access, engine.status),
         rules_api.routes(
@@ -302,6 +318,7 @@ async def run(settings: Settings) -> None:
             uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )
         stack.enter_context(_alarms(engine, server))
+        log.info("serving", url=f"http://{settings.host}:{taken.getsockname()[1]}")
         async with asyncio.TaskGroup() as tasks:
             follow = tasks.create_task(engine.stream.follow(), name="stream")
             for work in (engine.listen, engine.decide, engine.tell):
@@ -332,6 +349,7 @@ def _alarms(engine: Engine, server: uvicorn.Server) -> Iterator[None]:
         seconds=max(DUE_EVERY_S / pace.speed, LEAST_PERIOD_S),
         **options,
     )
+    alarms.add_job(engine.around.watch, "interval", seconds=WATCH_EVERY_S, **options)
     alarms.add_job(engine.forget, "interval", hours=24 / pace.speed, **options)
     alarms.start()
     try:

@@ -168,7 +168,7 @@ class _Reading:
                 continue
             if not site.covers(outline):
                 self.fault(feature, "reaches out of the site; correct it, or the venue's anchor, bearing or size")
-            short_name = told.short_name.get("en") or told.key
+            short_name = {"en": told.key} | told.short_name
             self.level_of[str(feature.get("id"))] = Level(told.key, told.ordinal, told.name, short_name, outline)
         # Their own fault is told; what lies on them is not faulty for it.
         self.unusable_levels = {str(feature.get("id")) for feature in self.by_type.get("level", [])} - set(

@@ -18,7 +18,7 @@ HALL_M = [(25.0, 15.0), (35.0, 15.0)]
 
 @pytest.fixture(scope="session")
 def plan() -> Plan:
-    levels = tuple(Level(key, row, {"en": key}, key, box(0, 0, 60, 30)) for row, key in enumerate(("L1", "L2")))
+    levels = tuple(Level(key, row, {"en": key}, {"en": key}, box(0, 0, 60, 30)) for row, key in enumerate(("L1", "L2")))
     zones, sensors = [], []
     for level in levels:
         for name, (x_m, y_m) in SHOPS.items():

@@ -19,7 +19,7 @@ def access() -> Access:
 def client(access: Access) -> TestClient:
     app = FastAPI()
     problems.install(app)
-    app.include_router(access.routes())
+    app.include_router(access.routes(shops={"cafe-luna": {"en": "Café Luna", "zh-Hans": "月光咖啡"}}))
 
     @app.post("/spend")
     def spend(shop: str = Depends(access.shop)) -> str:
@@ -83,7 +83,11 @@ def test_one_browser_may_hold_a_session_of_each_role(access: Access, client: Tes
         client.post("/v1/session", json={"key": access.key(role, subject)})
     assert client.post("/spend").json() == "cafe-luna"
     client.delete("/v1/session", params={"role": "shop"})
-    assert client.get("/v1/session", params={"role": "member"}).json() == {"role": "member", "subject": "1"}
+    assert client.get("/v1/session", params={"role": "member"}).json() == {
+        "role": "member",
+        "subject": "1",
+        "name": None,
+    }
     assert client.post("/spend").status_code == 401
 
 
@@ -96,3 +100,11 @@ def test_a_malformed_request_names_the_place_but_repeats_no_value(client: TestCl
     answer = client.post("/v1/session", json={"key": ["very-secret"]})
     assert answer.status_code == 422 and "very-secret" not in answer.text
     assert answer.json()["errors"][0]["at"] == "body/key"
+
+
+def test_a_shops_session_says_what_the_shop_is_called(access: Access, client: TestClient) -> None:
+    def name(key: str) -> object:
+        return client.post("/v1/session", json={"key": key}).json()["name"]
+
+    called = {"en": "Café Luna", "zh-Hans": "月光咖啡"}
+    assert [name(access.key("shop", "cafe-luna")), name(access.key("member", 1))] == [called, None]

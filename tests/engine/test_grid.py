@@ -23,7 +23,7 @@ TILE_M = grid.CELL_M * grid.TILES[0][0]
 def bare(width_m, height_m, levels):
     """A mall of nothing but floor."""
     floor = shapely.box(0, 0, width_m, height_m)
-    storeys = tuple(Level(f"L{n}", n, {}, f"L{n}", floor) for n in range(levels))
+    storeys = tuple(Level(f"L{n}", n, {}, {}, floor) for n in range(levels))
     return Plan("bare", storeys, (), (), (), width_m=width_m, height_m=height_m)
 
 

@@ -70,7 +70,7 @@ def test_real_malls_with_holes_and_overlaps_are_zoned_as_one_by_one(shared, mall
         for n, (room, polygon) in enumerate(zip(rooms, drawn, strict=True))
         if polygon.is_valid
     )
-    plan = Plan(mall, (Level("0", 0, {}, "0", shapely.box(0, 0, 500, 500)),), zones, (), anchor=anchor)
+    plan = Plan(mall, (Level("0", 0, {}, {}, shapely.box(0, 0, 500, 500)),), zones, (), anchor=anchor)
     xy_m = np.random.default_rng(2).uniform((0, 0), shapely.total_bounds(drawn)[2:], (10_000, 2))
     found = plan.zones_at(np.zeros(len(xy_m), np.int64), xy_m)
     covers = np.array([shapely.intersects_xy(zone.polygon, xy_m) for zone in zones])
@@ -80,7 +80,7 @@ def test_real_malls_with_holes_and_overlaps_are_zoned_as_one_by_one(shared, mall
 
 
 def test_a_plan_can_be_built_without_a_file():
-    floor = Level("F1", 0, {}, "F1", shapely.box(0, 0, 50, 30))
+    floor = Level("F1", 0, {}, {}, shapely.box(0, 0, 50, 30))
     plan = Plan("site1", (floor,), (), (Sensor("a", "F1", 1.0, 2.0), Sensor("b", "F1", 3.0, 4.0)))
     assert (plan.anchors_m.tolist(), plan.sensor_level.tolist()) == ([[1.0, 2.0], [3.0, 4.0]], [0, 0])
 

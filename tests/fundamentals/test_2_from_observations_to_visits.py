@@ -25,7 +25,7 @@ CAFE_M, BOOKS_M = (10.0, 15.0), (50.0, 15.0)
 
 @pytest.fixture
 def plan() -> Plan:
-    level = Level("L1", 0, {"en": "Level 1"}, "L1", box(0, 0, 60, 30))
+    level = Level("L1", 0, {"en": "Level 1"}, {"en": "L1"}, box(0, 0, 60, 30))
     zones = (
         Zone("cafe", "L1", {"en": "Café"}, "cafe", box(0, 0, 22, 30)),
         Zone("books", "L1", {"en": "Books"}, "books", box(38, 0, 60, 30)),

@@ -53,7 +53,7 @@ def demo_mall() -> Plan:
 @cache
 def block(levels: int, sensors: int) -> Plan:
     """A mall of 120 m x 60 m a level, in shops of 15 m, with so many sensors spread over its levels."""
-    floors = tuple(Level(f"L{row}", row, {"en": f"L{row}"}, f"L{row}", box(0, 0, 120, 60)) for row in range(levels))
+    floors = tuple(Level(f"L{row}", row, {"en": f"L{row}"}, {}, box(0, 0, 120, 60)) for row in range(levels))
     zones = tuple(
         Zone(f"z{level.key}-{x}-{y}", level.key, {"en": "Shop"}, "shop", box(x, y, x + 15, y + 15))
         for level in floors

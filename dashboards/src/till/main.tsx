@@ -3,6 +3,8 @@ import '../base.css';
 import './till.css';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
+import type { Session } from '../contract';
+import { called } from '../language';
 import { arrive } from '../session';
 import { Bar, Gate } from '../shell';
 import { Ask } from './ask';
@@ -11,7 +13,7 @@ import { Today } from './today';
 import { No, Yes } from './verdict';
 import { words } from './words';
 
-function Till({ shop }: { shop: string }) {
+function Till({ session }: { session: Session }) {
   useEffect(() => {
     void settle();
   }, []);
@@ -20,7 +22,7 @@ function Till({ shop }: { shop: string }) {
     <>
       <Bar title={words.value.title} />
       <main class="till">
-        <p class="shop">{words.value.shop(shop)}</p>
+        <p class="shop">{called(session.name ?? {}) || session.subject}</p>
         {screen.name === 'yes' && <Yes key={screen.redemption.redemption} screen={screen} />}
         {screen.name === 'no' && <No key={screen.attempt.key} screen={screen} />}
         {(screen.name === 'ask' || screen.name === 'sending') && <Ask />}
@@ -33,7 +35,7 @@ function Till({ shop }: { shop: string }) {
 function Page() {
   return (
     <Gate role="shop" title={words.value.title}>
-      {(session) => <Till shop={session.subject} />}
+      {(session) => <Till session={session} />}
     </Gate>
   );
 }

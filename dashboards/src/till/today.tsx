@@ -1,11 +1,16 @@
 /** The shop's day so far. */
+import { useState } from 'preact/hooks';
 import type { Settlement } from '../contract';
 import { count, timeOfDay } from '../format';
 import { called } from '../language';
 import { words } from './words';
 
+// Enough to find the last customers; the whole day would push the field they type in out of sight.
+const SHOWN = 10;
+
 export function Today({ settlement }: { settlement: Settlement }) {
   const say = words.value;
+  const [all, showAll] = useState(false);
   const newestFirst = [...settlement.lines].sort((a, b) => b.redeemed_ms - a.redeemed_ms);
   return (
     <section class="today card" aria-labelledby="today">
@@ -26,7 +31,7 @@ export function Today({ settlement }: { settlement: Settlement }) {
       ) : (
         <>
           <ul>
-            {newestFirst.map((line) => (
+            {newestFirst.slice(0, all ? undefined : SHOWN).map((line) => (
               <li key={line.redemption} class={line.restored_ms === null ? '' : 'restored'}>
                 <time dateTime={new Date(line.redeemed_ms).toISOString()}>{timeOfDay(line.redeemed_ms)}</time>
                 <span class="what">
@@ -37,6 +42,11 @@ export function Today({ settlement }: { settlement: Settlement }) {
               </li>
             ))}
           </ul>
+          {!all && newestFirst.length > SHOWN && (
+            <button class="more" type="button" onClick={() => showAll(true)}>
+              {say.all(count(newestFirst.length))}
+            </button>
+          )}
           <a class="csv" href={`/v1/settlement.csv?day=${settlement.day}`} download>
             {say.csv}
           </a>

@@ -4,7 +4,6 @@ import { bilingual } from '../language';
 export const words = bilingual(
   {
     title: 'Till',
-    shop: (key: string) => `Shop ${key}`,
     ask: 'Coupon code',
     askHint: '13 characters, from the member’s phone. O counts as 0, I and L as 1.',
     mistyped: 'This cannot be a code: a character is missing, wrong, or two changed places.',
@@ -44,12 +43,12 @@ export const words = bilingual(
     redeemedToday: 'redeemed',
     undoneToday: 'undone',
     noneToday: 'Nothing redeemed yet today.',
+    all: (n: string) => `Show all ${n}`,
     csv: 'Download as CSV',
     tail: (last4: string) => `code ends in ${last4}`,
   },
   {
     title: '收银',
-    shop: (key: string) => `商户 ${key}`,
     ask: '券码',
     askHint: '会员手机上的 13 位字符。O 视为 0，I 和 L 视为 1。',
     mistyped: '这不是有效的券码：有字符缺失、错误，或两个字符颠倒。',
@@ -89,6 +88,7 @@ export const words = bilingual(
     redeemedToday: '笔核销',
     undoneToday: '笔撤销',
     noneToday: '今天还没有核销。',
+    all: (n: string) => `显示全部 ${n} 笔`,
     csv: '下载 CSV',
     tail: (last4: string) => `券码尾号 ${last4}`,
   },
