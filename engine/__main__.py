@@ -210,18 +210,20 @@ def explain(
 @app.command()
 def key(
     role: Annotated[str, typer.Argument(help="operator, shop or member")],
-    subject: Annotated[str, typer.Argument(help="The shop's key or the member's id; the site for an operator")],
+    subject: Annotated[str, typer.Argument(help="The shop's key, the member's id or login, or the site")],
     data: DataFolder = None,
 ) -> None:
     """Print an access key; whoever has it may do what its role may."""
     from secrets import token_bytes
 
     from engine.keys import ROLES, Keys, access_key
+    from engine.start import subject_of
 
     for known in ROLES:
         if role == known:
-            keys = Keys.read_or_make(data_folder(settings(data_folder=data)), token_bytes)
-            print(access_key(keys.access, known, subject))
+            chosen = settings(data_folder=data)
+            whose = subject_of(chosen, known, subject)
+            print(access_key(Keys.read_or_make(data_folder(chosen), token_bytes).access, known, whose))
             return
     raise CannotStart(f"{role!r} is no role: choose one of {', '.join(ROLES)}")
 

@@ -13,9 +13,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine import zones_file
+from engine.keys import Role
+from engine.ledger import open_ledger
 from engine.plan import Plan
 from engine.settings import NOT_SETTINGS, SETTINGS_FILE, Settings
 from rules.book import Book
+from rules.past import member_of
 from rules.reading import read_book
 from rules.source import nearest
 
@@ -89,3 +92,25 @@ def read_the_book(settings: Settings, plan: Plan) -> Book:
         raise CannotStart(
             f"{settings.book_path} is no text in UTF-8 (byte {problem.start}): save it again as UTF-8"
         ) from None
+
+
+def subject_of(settings: Settings, role: Role, named: str) -> str:
+    """Whom an access key of *role* is for. Raises CannotStart where there is nobody of that name, or NoLedger."""
+    if role == "member":
+        if not settings.ledger_url and not (settings.data_folder / "ledger.sqlite").exists():
+            raise CannotStart(f"no ledger in {settings.data_folder}: name the engine's data folder with --data")
+        ledger = open_ledger(settings.ledger, object)
+        try:
+            with ledger.read() as tx:
+                member = member_of(tx, named)
+        finally:
+            ledger.close()
+        if member is None:
+            raise CannotStart(f"no member {named!r}: name one by id or login")
+        return str(member)
+    plan = read_plan(settings.zones_path)
+    known = plan.shops() if role == "shop" else {plan.site}
+    if named not in known:
+        what = "shop" if role == "shop" else "site"
+        raise CannotStart(f"no {what} {named!r} on {settings.zones_path}: {nearest(named, known)}")
+    return named

@@ -124,6 +124,6 @@ def test_each_setting_stands_in_the_readme(name: str) -> None:
 def test_no_file_names_where_packages_come_from() -> None:
     # Split, so that this file does not break the law it holds.
     hosts = [b"pypi" + b".org", b"python" + b"hosted", b"npmjs" + b".org", b"npmjs" + b".com", b"deb.debian" + b".org"]
-    hosts += [b"npm" + b"mirror", b"pypi" + b"-more", b"/opt/" + b"wheels"]
+    hosts += [b"npm" + b"mirror", b"pypi" + b"-more"]
     naming = {str(file.relative_to(ROOT)) for file in tracked() for host in hosts if host in file.read_bytes()}
     assert naming == set()

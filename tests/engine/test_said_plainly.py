@@ -132,3 +132,17 @@ def test_a_recording_with_files_missing(shell: Shell, shared: Path, tmp_path: Pa
     assert "sensor_layouts.csv" in shell.refused("replay", str(tmp_path))
     shutil.copy(shared / "mall-site1" / "sensor_layouts.csv", tmp_path)
     assert "no floor maps" in shell.refused("replay", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("role", "subject", "says"),
+    [
+        ("shop", "cafe-lune", "did you mean 'cafe-luna'?"),
+        ("operator", "demos", "did you mean 'demo'?"),
+        ("member", "abc", "no member 'abc'"),
+        ("boss", "x", "choose one of operator, shop, member"),
+    ],
+)
+def test_a_key_for_nobody(shell: Shell, tmp_path: Path, role: str, subject: str, says: str) -> None:
+    open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent).close()
+    assert says in shell.refused("key", role, subject, "--data", str(tmp_path))
