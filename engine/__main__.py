@@ -20,7 +20,7 @@ from engine.keys import UnusableKeys
 from engine.ledger import NoLedger
 from engine.plan import PlanError
 from engine.recorded import Unreadable
-from engine.start import CannotStart, data_folder, read_plan, settings
+from engine.start import CannotStart, book_text, data_folder, read_plan, settings
 from rules.source import SourceError
 
 app = typer.Typer(
@@ -166,10 +166,8 @@ def check(
 
     chosen = settings(book_path=book)
     plan = read_plan(chosen.zones_path)
-    if not chosen.book_path.is_file():
-        raise CannotStart(f"no rule book at {chosen.book_path}: name another one, or set SOJOURN_BOOK_PATH")
     name = str(chosen.book_path)
-    checked = lint.check(chosen.book_path.read_text(encoding="utf-8"), Mall.of(plan), name=name)
+    checked = lint.check(book_text(chosen.book_path), Mall.of(plan), name=name)
     if as_json:
         print(json.dumps({"book": name} | booking.as_found(checked), ensure_ascii=False))
     else:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from engine.events import PresenceEvent
 from engine.ledger import Ledger, open_ledger
 from engine.settings import Settings
-from engine.start import CannotStart, read_plan, settings
+from engine.start import CannotStart, book_text, read_plan, settings
 from rules import changes
 from rules.book import Mall
 from rules.events import CouponEvent
@@ -69,7 +69,7 @@ class Desk:
     def text(self, tx: sa.Connection, named: str) -> str:
         """Of a file or of a version, by its name."""
         path = Path(named)
-        return path.read_text(encoding="utf-8") if path.is_file() else self.versions.text(tx, named)
+        return book_text(path) if path.is_file() else self.versions.text(tx, named)
 
     def keep(self, tx: sa.Connection, named: str, by: str, note: str) -> str:
         """The version of a name, or of a file, which is kept as a draft then."""

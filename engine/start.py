@@ -17,9 +17,9 @@ from engine.keys import Role
 from engine.ledger import open_ledger
 from engine.plan import Plan
 from engine.settings import NOT_SETTINGS, SETTINGS_FILE, Settings
-from rules.book import Book
+from rules.book import Book, Mall
 from rules.past import member_of
-from rules.reading import read_book
+from rules.reading import parse_book
 from rules.source import nearest
 
 
@@ -83,15 +83,20 @@ def data_folder(settings: Settings) -> Path:
     return folder
 
 
-def read_the_book(settings: Settings, plan: Plan) -> Book:
+def book_text(path: Path) -> str:
+    """A rule book as it is written. Raises CannotStart."""
     try:
-        return read_book(settings.book_path, plan)
+        return path.read_text(encoding="utf-8")
     except OSError as problem:
-        raise CannotStart(f"no rule book at {settings.book_path} ({problem.strerror}): set SOJOURN_BOOK_PATH") from None
-    except UnicodeDecodeError as problem:
         raise CannotStart(
-            f"{settings.book_path} is no text in UTF-8 (byte {problem.start}): save it again as UTF-8"
+            f"no rule book at {path} ({problem.strerror}): name another one, or set SOJOURN_BOOK_PATH"
         ) from None
+    except UnicodeDecodeError as problem:
+        raise CannotStart(f"{path} is no text in UTF-8 (byte {problem.start}): save it again as UTF-8") from None
+
+
+def read_the_book(settings: Settings, plan: Plan) -> Book:
+    return parse_book(book_text(settings.book_path), Mall.of(plan), name=settings.book_path.name)
 
 
 def subject_of(settings: Settings, role: Role, named: str) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from pathlib import Path
 
-from engine.plan import Plan
 from rules.book import LONGEST_WINDOW_MS, Arm, Book, Cap, Join, Journey, Limits, Mall, Offer, Rung, Start, Step, Texts
 from rules.segments import NOBODY, Segment, read_segment
 from rules.shape import (
@@ -31,11 +29,6 @@ from rules.times import MINUTE_MS, Calendar, Hours, length_ms
 from rules.words import NO_ZONES, Terms, read_conditions
 
 SCHEMA = 1
-
-
-def read_book(path: Path, plan: Plan) -> Book:
-    """The book in a file. Raises SourceError with every fault, OSError if the file cannot be read."""
-    return parse_book(path.read_text(encoding="utf-8"), Mall.of(plan), name=path.name)
 
 
 def parse_book(text: str, mall: Mall, *, name: str = "book.yaml") -> Book:
