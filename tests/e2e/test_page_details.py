@@ -43,10 +43,15 @@ OUT_OF_CARDS = """() => [...document.querySelectorAll('main .card')].flatMap((ca
 
 @pytest.mark.parametrize("width", [390, 320])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_nothing_on_a_phone_reaches_out_of_its_card(site: Site, browse: Browse, language: str, width: int) -> None:
-    page = live(site, browse, language)
+@pytest.mark.parametrize("name", ["live", "wallet", "till"])
+def test_nothing_on_a_phone_reaches_out_of_its_card(
+    site: Site, browse: Browse, name: str, language: str, width: int
+) -> None:
+    keys = {"live": site.operator_key, "wallet": site.member_key, "till": site.shop_key}
+    page = browse(f"{site.url}/{name}?lang={language}#key={keys[name]}")
     page.set_viewport_size({"width": width, "height": 844})
-    expect(page.locator(".zones tbody tr").first).to_be_visible()
+    drawn = {"live": ".zones tbody tr", "wallet": ".consents", "till": ".today"}
+    expect(page.locator(drawn[name]).first).to_be_visible()
     assert page.evaluate(OUT_OF_CARDS) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
