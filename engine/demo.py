@@ -209,6 +209,7 @@ class Demo:
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
+        began_ms = system_clock()
         crowd = {"members": self._members, "others": self._others, "seed": self._seed}
         with ExitStack() as stack:
             say = out.status("Opening the mall ...") if not as_json else nullcontext()
@@ -217,11 +218,12 @@ class Demo:
             if not as_json:
                 self._greet(out, mall)
             mall.await_crowd()
+            start_ms = system_clock() - began_ms
             if browser and not as_json:
                 webbrowser.open(mall.link("live", "operator", mall.site))
             self._watch(out, mall, stopping, for_ms, quiet=as_json)
             mall.stop_crowd()
-            counts = self._count(mall)
+            counts = {"start_ms": start_ms, **self._count(mall)}
         if as_json:
             print(json.dumps(counts))
         else:
