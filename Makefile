@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup pages demo test speed
+.PHONY: help setup pages demo test speed fuzz
 
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip --disable-pip-version-check install --quiet
@@ -53,3 +53,6 @@ test: setup  ## Style, types, laws and every test
 speed: setup  ## How fast it is, into tests/speed/report.json; ARGS='-k presence' for a part
 	@# One core is what is asked about, and linear algebra would take all there are.
 	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m tests.speed $(ARGS)
+
+fuzz: setup  ## Many requests of every kind to every route; none may be a fault of ours
+	@SOJOURN_FUZZ=200 $(PY) -m pytest -q tests/contract/test_fuzz.py $(ARGS)

@@ -20,7 +20,7 @@ from engine.keys import UnusableKeys
 from engine.ledger import NoLedger
 from engine.plan import PlanError
 from engine.recorded import Unreadable
-from engine.start import CannotStart, book_text, data_folder, read_plan, settings
+from engine.start import CannotStart, book_text, data_folder, read_plan, read_the_book, settings
 from rules.source import SourceError
 
 app = typer.Typer(
@@ -227,6 +227,72 @@ def key(
 
 
 @app.command()
+def settlement(
+    shop: Annotated[str | None, typer.Option(help="What this shop gave", show_default=False)] = None,
+    funder: Annotated[str | None, typer.Option(help="What this funder pays, at all shops", show_default=False)] = None,
+    day: Annotated[str | None, typer.Option(help="Local day, as in 2026-11-21 (default: today)")] = None,
+    data: DataFolder = None,
+) -> None:
+    """Print a day's redemptions as CSV, by shop or by funder."""
+    from datetime import date
+
+    from engine.events import PresenceEvent
+    from engine.ledger import open_ledger
+    from rules.events import CouponEvent
+    from rules.settlement import as_csv, settle_funder, settle_shop
+
+    chosen = settings(data_folder=data)
+    calendar = read_the_book(chosen, read_plan(chosen.zones_path)).calendar
+    try:
+        local = date.fromisoformat(day) if day else None
+    except ValueError:
+        raise CannotStart(f"--day {day}: write it like 2026-11-21") from None
+    data_folder(chosen)
+    ledger = open_ledger(chosen.ledger, PresenceEvent | CouponEvent)
+    with ledger.read() as tx:
+        if shop is not None and funder is None:
+            print(as_csv(settle_shop(tx, shop, local, calendar, chosen.pace), calendar), end="")
+        elif funder is not None and shop is None:
+            print(as_csv(settle_funder(tx, funder, local, calendar, chosen.pace), calendar), end="")
+        else:
+            raise CannotStart("name either --shop or --funder")
+
+
+@app.command()
+def channel(
+    name: Annotated[str, typer.Argument(help="inbox, web_push or messages")],
+    off: Annotated[bool | None, typer.Option("--off/--on", help="Switch it; without, say how it stands")] = None,
+    because: Annotated[str, typer.Option(help="Why, for whoever asks later")] = "",
+    data: DataFolder = None,
+) -> None:
+    """Switch a channel off or on, at once: nothing more is sent on it, not even what is queued."""
+    from secrets import token_bytes
+
+    from engine.events import PresenceEvent
+    from engine.keys import Keys
+    from engine.ledger import open_ledger
+    from rules.channels import Channels
+    from rules.events import CouponEvent
+    from rules.parcel import CHANNELS
+
+    if name not in CHANNELS:
+        raise CannotStart(f"{name!r} is no channel: choose one of {', '.join(CHANNELS)}")
+    chosen = settings(data_folder=data)
+    keys = Keys.read_or_make(data_folder(chosen), token_bytes)
+    ledger = open_ledger(chosen.ledger, PresenceEvent | CouponEvent)
+    channels = Channels(ledger, keys.subscriptions, token_bytes, CHANNELS)
+    if off is not None:
+        with ledger.write() as tx:
+            channels.turn(tx, name, not off, because, "operator", chosen.pace.now())
+    with ledger.read() as tx:
+        switch = next(one for one in channels.switches(tx) if one.channel == name)
+    print(
+        f"{name}: {'on' if switch.is_on else 'off'}" + (f" ({switch.reason}; {switch.actor})" if switch.actor else "")
+    )
+    ledger.close()
+
+
+@app.command()
 def openapi() -> None:
     """Print the API's OpenAPI document, from which the pages' types are generated."""
     from engine.serve import document
@@ -239,6 +305,7 @@ def migration(says: Annotated[str, typer.Argument(help="What changed, as a sente
     """Draft a migration from what the declared tables have and the migrated ones have not."""
     from tempfile import TemporaryDirectory
 
+    import rules.tables  # noqa: F401  (a table that is not declared would be dropped)
     from engine import schema
     from engine.ledger import open_database
 

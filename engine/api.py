@@ -24,6 +24,9 @@ from engine.stream import Stream
 
 Label = dict[str, str]
 Ring = list[tuple[float, float]]
+# Both databases number rows up to here, and choke on more.
+MOST_ROWS = 2**63 - 1
+After = Annotated[int, Field(ge=0, le=MOST_ROWS, description="The number that the last answer ended with")]
 
 
 class LevelShape(BaseModel):
@@ -179,7 +182,7 @@ def routes(
         )
 
     @router.get("/v1/members", tags=["members"], dependencies=[operator], summary="Members, by id")
-    def members(after: int = 0, limit: Annotated[int, Field(ge=1, le=1_000)] = 100) -> list[MemberRow]:
+    def members(after: After = 0, limit: Annotated[int, Field(ge=1, le=1_000)] = 100) -> list[MemberRow]:
         m = tables.member.c
         with ledger.read() as tx:
             rows = tx.execute(
@@ -206,7 +209,7 @@ def routes(
     @router.get("/v1/events", tags=["events"], dependencies=[operator], summary="Events as the ledger numbered them")
     def events(
         kind: Annotated[str, Field(pattern=r"^[a-z.]+$", description="As in coupon.delivered")],
-        after: Annotated[int, Field(ge=0, description="The seq of the last answer")] = 0,
+        after: After = 0,
         limit: Annotated[int, Field(ge=1, le=1_000)] = 500,
     ) -> EventPage:
         """For other programs of the mall, as a data warehouse. Ask again with the seq of the last answer."""

@@ -29,7 +29,7 @@ MOST_BINDINGS = 10
 PRIVATE_BIT = 0x02
 
 PRESENCE = "presence"
-PURPOSES = (PRESENCE, "personal_offers", "inbox", "web_push")
+PURPOSES = (PRESENCE, "personal_offers", "inbox", "web_push", "messages")
 
 
 class BadAddress(ValueError):

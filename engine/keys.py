@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 MASTER_BYTES = 32
+P256_ORDER = 0xFFFFFFFF_00000000_FFFFFFFF_FFFFFFFF_BCE6FAAD_A7179E84_F3B9CAC2_FC632551
 SIGNATURE_BYTES = 15  # 120 bits, 24 characters
 Role = Literal["operator", "shop", "member"]
 ROLES: tuple[Role, ...] = ("operator", "shop", "member")
@@ -76,6 +78,9 @@ class Keys:
         self.code_digests = derive("coupon code digests")
         self.access = derive("access keys")
         self.site = derive("site sensor key")
+        self.subscriptions = derive("subscriptions at rest")
+        # Any whole number from 1 to below the curve's order is a key; 256 bits of it are as good as even.
+        self.push = ec.derive_private_key(int.from_bytes(derive("web push")) % (P256_ORDER - 1) + 1, ec.SECP256R1())
         self.signer = Ed25519PrivateKey.from_private_bytes(derive("allow-list signature"))
 
     @classmethod

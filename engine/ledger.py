@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -14,11 +14,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import schema, tables
 from engine.events import Moment
+from engine.hot import Hot
 
 # Any constant will do, as long as only appends take it.
 APPEND_LOCK = 0x50_4A_4F_55
 # Where a transaction notes the highest number it appended, until it is committed.
 APPENDED = "sojourn.appended"
+HAS_TURN = "sojourn.has-turn"
+# A coupon's transaction touches some twenty pages of SQLite; with its usual 1,000 pages between two checkpoints, every
+# fiftieth writer would wait for one. The log may grow to 32 MB instead.
+WAL_PAGES = 8_000
 # One INSERT carries at most this many rows: SQLite's default limit on bound values is 32,766.
 ROWS_PER_INSERT = 500
 WRITE_IT = "ledger_url must look like sqlite:////path/to/file or postgresql://user@host/name"
@@ -26,6 +31,11 @@ WRITE_IT = "ledger_url must look like sqlite:////path/to/file or postgresql://us
 
 class NoLedger(Exception):
     """The ledger cannot be opened; the message says which, why, and the way out."""
+
+
+# Up to so many rows are sent one by one, past SQLAlchemy; more of them fare better as one statement.
+FEW = 4
+EVENT_COLUMNS = ("id", "kind", "at_ms", "heard_real_ms", "member", "visit", "body")
 
 
 class Recorded(NamedTuple):
@@ -48,10 +58,15 @@ class Ledger:
         self._append = (
             self.insert(tables.event).on_conflict_do_nothing(index_elements=["id"]).returning(tables.event.c.seq)
         )
+        self._append_one = self.hot(self._append, EVENT_COLUMNS)
         self._decode = msgspec.json.Decoder(kinds).decode
         self._writer = threading.RLock()
         self._changed = threading.Condition()
         self._last_seq = 0  # of what this process appended
+
+    def hot(self, statement: Any, columns: Iterable[str] | None = None) -> Hot:
+        """*statement*, compiled for this ledger's database; columns as Hot wants them."""
+        return Hot(self.database.dialect, statement, columns)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -61,7 +76,7 @@ class Ledger:
             if self.sqlite:
                 stack.enter_context(self._writer)
             tx = stack.enter_context(self.database.connect().execution_options(writes=True))
-            tx.info[APPENDED] = 0
+            tx.info[APPENDED], tx.info[HAS_TURN] = 0, False
             with tx.begin():
                 yield tx
             appended: int = tx.info[APPENDED]
@@ -82,8 +97,10 @@ class Ledger:
         over the later one for ever. A transaction that locks several rows and then appends takes its turn first, so
         that no two of them wait for each other. SQLite has one writer anyway.
         """
-        if not self.sqlite:
+        # Once is enough: the lock is held until the commit.
+        if not self.sqlite and not tx.info.get(HAS_TURN):
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(APPEND_LOCK)))
+            tx.info[HAS_TURN] = True
 
     def append(self, tx: sa.Connection, events: Sequence[Moment], *, heard_real_ms: int) -> int:
         """Number the events that are not there yet; how many were new. A repeated id is a repeated cause."""
@@ -104,7 +121,10 @@ class Ledger:
                 }
                 for event in events[start : start + ROWS_PER_INSERT]
             ]
-            numbers = tx.execute(self._append, rows).scalars().all()
+            if len(rows) <= FEW:
+                numbers = [each["seq"] for row in rows for each in self._append_one(tx, row)]
+            else:
+                numbers = list(tx.execute(self._append, rows).scalars())
             tx.info[APPENDED] = max(numbers, default=tx.info[APPENDED])
             new += len(numbers)
         return new
@@ -194,7 +214,7 @@ def open_database(url: str) -> sa.Engine:
     @sa.event.listens_for(database, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver's guess
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"wal_autocheckpoint={WAL_PAGES}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(database, "begin")

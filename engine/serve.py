@@ -19,6 +19,7 @@ from pathlib import Path
 from secrets import token_bytes
 from tempfile import TemporaryDirectory
 from time import thread_time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -44,22 +45,25 @@ from engine.live import answers as live_answers
 from engine.plan import Plan
 from engine.presence import Presence
 from engine.settings import Settings
-from engine.start import data_folder, listening, read_plan, read_the_book
+from engine.start import CannotStart, data_folder, listening, read_plan, read_the_book
 from engine.status import SensorClock, SensorFault, Status
 from engine.stream import Stream
 from engine.surroundings import Surroundings
 from engine.tuning import Tuning
 from rules import api as rules_api
-from rules import book_api, explain_api
+from rules import book_api, channels_api, explain_api
 from rules.book import Book, Mall
 from rules.codes import Codes
 from rules.coupons import Coupons
+from rules.delivery import Delivery, open_delivery
 from rules.events import CouponEvent
 from rules.forgetting import forget_traces
 from rules.idempotency import forget_old
-from rules.outbox import Inbox, Outbox
+from rules.inbox import Inbox
+from rules.parcel import NoTemplate
 from rules.promote import Promotion
 from rules.redemption import Till
+from rules.sending import Senders
 from rules.shelf import Shelf
 from rules.times import Calendar
 from rules.wallet import ShopPlace, Wallets
@@ -96,7 +100,7 @@ class Engine:
     live: LiveState
     ingest: Ingest
     promotion: Promotion
-    outbox: Outbox
+    senders: Senders
     inbox: Inbox
     stream: Stream
     feed: Feed
@@ -148,7 +152,7 @@ class Engine:
         while not self.stopping.is_set():
             self.ledger.wait_beyond(self.promotion.seen, LEAST_PERIOD_S)
             self.promotion.round()
-            self.outbox.round(self.settings.pace.now(), system_clock())
+            self.senders.round()
 
     def tell(self) -> None:
         """Events to lines of the feed and to open wallets, from now on."""
@@ -241,6 +245,9 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             "ledger": ledger.answers,
         }
     )
+    delivery = _delivery(
+        settings, stack, ledger=ledger, coupons=coupons, identity=identity, keys=keys, book=lambda: promotion.book
+    )
     engine = Engine(
         settings=settings,
         plan=plan,
@@ -249,7 +256,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         live=live,
         ingest=ingest,
         promotion=promotion,
-        outbox=Outbox(ledger, coupons, identity),
+        senders=delivery.senders,
         inbox=inbox,
         stream=stream,
         feed=Feed(
@@ -276,8 +283,8 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         status.routes(access, engine.status),
         rules_api.routes(
             ledger=ledger,
-            wallets=Wallets(codes, identity, shops, settings.pace, book.calendar.timezone),
-            till=Till(ledger, codes),
+            wallets=Wallets(codes, identity, shops, settings.pace, book.calendar.timezone, delivery.channels.open),
+            till=Till(ledger, codes, book.calendar),
             inbox=inbox,
             identity=identity,
             live=live,
@@ -288,8 +295,17 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         ),
         explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
         book_api.routes(ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace),
+        channels_api.routes(ledger, delivery, access, clock),
     ]
     return engine, create_app(routers, PAGES_FOLDER)
+
+
+def _delivery(settings: Settings, stack: ExitStack, **parts: Any) -> Delivery:
+    names = ("pace", "push_contact", "push_services", "messages_url")
+    try:
+        return open_delivery(stack, **parts, **{name: getattr(settings, name) for name in names})
+    except NoTemplate as problem:
+        raise CannotStart(str(problem)) from None
 
 
 def document() -> dict[str, object]:

@@ -22,6 +22,10 @@ from engine.clock import REAL, Pace
 # Names that begin like settings and are read elsewhere: the settings' own file, and what builds and tests use.
 SETTINGS_FILE = "SOJOURN_SETTINGS"
 NOT_SETTINGS = (SETTINGS_FILE, "SOJOURN_SHARED", "SOJOURN_SKIP_PAGES")
+# The push services of the browsers there are.
+SERVICES = (
+    "fcm.googleapis.com", "push.services.mozilla.com", "push.apple.com", "notify.windows.com",
+)  # fmt: skip
 
 
 class Settings(BaseSettings):
@@ -76,6 +80,18 @@ class Settings(BaseSettings):
     two_people: bool = Field(
         True,
         description="Whether a version of the book that may spend more waits until a second person publishes it too.",
+    )
+    push_contact: str = Field(
+        "mailto:webmaster@localhost",
+        description="Whom a push service may write to about our notifications (mailto: or https:); some insist on it.",
+    )
+    push_services: tuple[str, ...] = Field(
+        SERVICES,
+        description="Hosts of the push services that wallets may name; we send to no others, as we send from inside.",
+    )
+    messages_url: str = Field(
+        "",
+        description="One more channel, as an apprise URL with {address} in it; empty: there is none.",
     )
     pace: Pace = Field(
         REAL,

@@ -26,7 +26,7 @@ DOUBLED = (
 )
 LATENCIES = (
     "SELECT delivered_real_ms - heard_real_ms FROM outbox"
-    " WHERE delivered_real_ms IS NOT NULL AND delivered_ms >= :since_ms ORDER BY 1"
+    " WHERE channel = 'inbox' AND delivered_real_ms IS NOT NULL AND delivered_ms >= :since_ms ORDER BY 1"
 )
 
 

@@ -23,9 +23,9 @@ from engine.ledger import Ledger
 from engine.live import LiveAway, LiveState
 from engine.problems import Problem
 from rules import idempotency
-from rules.outbox import Inbox
-from rules.redemption import Spent, Ticket, Till, Undone
-from rules.settlement import Settlement, as_csv, settle
+from rules.inbox import Inbox
+from rules.redemption import Qualifications, Spent, Ticket, Till, Undone
+from rules.settlement import FunderSettlement, Settlement, as_csv, settle_funder, settle_shop
 from rules.times import Calendar
 from rules.wallet import ConsentState, Wallet, Wallets
 
@@ -36,6 +36,7 @@ MOST_ASKED, ASKED_WITHIN_MS = 30, 10_000
 MOST_MINOR = 10**12
 # Starts with a letter or digit, so that no spreadsheet takes a receipt for a formula.
 REFERENCE = r"^[A-Za-z0-9][A-Za-z0-9 ._:/#-]*$"
+FUNDER = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]+$"
 
 
@@ -60,10 +61,18 @@ class Asked(BaseModel):
     code: str = Field(max_length=64, description="Case, spaces and hyphens do not matter; O is 0, I and L are 1")
 
 
-class Sale(Asked):
-    """A code, and what it is spent on."""
+class Purchase(Asked):
+    """A code, and what is known of what it shall be spent on."""
 
     amount_minor: int | None = Field(None, ge=0, le=MOST_MINOR, description="What the customer pays, in minor units")
+    holder: int | None = Field(
+        None, ge=1, le=MOST_MINOR, description="The member the till serves, where it knows: another's code is refused"
+    )
+
+
+class Sale(Purchase):
+    """A code, and what it is spent on."""
+
     receipt: str | None = Field(None, max_length=64, pattern=REFERENCE, description="The till's own number")
     till: str = Field("", max_length=64, pattern=r"^$|" + REFERENCE, description="Which till of the shop")
 
@@ -179,14 +188,25 @@ def _till_routes(router: APIRouter, ledger: Ledger, till: Till, live: LiveState,
         return JSONResponse(given.body, given.status, headers=headers, media_type=media_type)
 
     @router.post(
+        "/v1/qualifications",
+        tags=["till"],
+        responses=refusals(401, 403, 404, 429),
+        summary="What could whoever was given this code use here? The code itself may be spent, replaced or over",
+    )
+    def qualify(asked: Asked, shop: Shop) -> Qualifications:
+        with ledger.read() as tx:
+            return till.qualify(tx, shop, asked.code, pace.now())
+
+    @router.post(
         "/v1/validations",
         tags=["till"],
         responses=refusals(401, 403, 404, 409, 410, 429),
         summary="Is this code good here and now? Changes nothing",
     )
-    def validate(asked: Asked, shop: Shop) -> Ticket:
+    def validate(asked: Purchase, shop: Shop) -> Ticket:
         with ledger.read() as tx:
-            return till.validate(tx, shop, asked.code, pace.now())
+            details = asked.model_dump(exclude={"code"})
+            return till.validate(tx, shop, asked.code, pace.now(), **details)
 
     @router.post(
         "/v1/redemptions",
@@ -227,9 +247,19 @@ def _settlement_routes(router: APIRouter, ledger: Ledger, access: Access, pace: 
     # Within what both databases and the calendar can add a day to.
     Day = Annotated[date | None, Query(ge=date(2000, 1, 1), le=date(2999, 12, 31), description="Local; default today")]
 
+    Funder = Annotated[str, Path(max_length=48, pattern=FUNDER, description="As the book says")]
+
     def read(shop: str, day: date | None) -> Settlement:
         with ledger.read() as tx:
-            return settle(tx, shop, day, calendar, pace)
+            return settle_shop(tx, shop, day, calendar, pace)
+
+    def read_funder(funder: str, day: date | None) -> FunderSettlement:
+        with ledger.read() as tx:
+            return settle_funder(tx, funder, day, calendar, pace)
+
+    def spreadsheet(settled: Settlement | FunderSettlement) -> Response:
+        name = f'attachment; filename="settlement-{settled.day}.csv"'
+        return Response(as_csv(settled, calendar), media_type="text/csv", headers={"Content-Disposition": name})
 
     @router.get("/v1/settlement", tags=["till"], responses=refusals(401, 403), summary="A shop's day of redemptions")
     def settlement(shop: Shop, day: Day = None) -> Settlement:
@@ -243,9 +273,28 @@ def _settlement_routes(router: APIRouter, ledger: Ledger, access: Access, pace: 
         summary="The same for a spreadsheet",
     )
     def settlement_csv(shop: Shop, day: Day = None) -> Response:
-        settled = read(shop, day)
-        name = f'attachment; filename="settlement-{settled.day}.csv"'
-        return Response(as_csv(settled, calendar), media_type="text/csv", headers={"Content-Disposition": name})
+        return spreadsheet(read(shop, day))
+
+    @router.get(
+        "/v1/funders/{funder}/settlement",
+        tags=["settlement"],
+        dependencies=[Depends(access.operator)],
+        responses=refusals(401, 403),
+        summary="What one funder pays for a day, at all shops",
+    )
+    def funder_settlement(funder: Funder, day: Day = None) -> FunderSettlement:
+        return read_funder(funder, day)
+
+    @router.get(
+        "/v1/funders/{funder}/settlement.csv",
+        tags=["settlement"],
+        dependencies=[Depends(access.operator)],
+        response_class=PlainTextResponse,
+        responses=refusals(401, 403),
+        summary="The same for a spreadsheet",
+    )
+    def funder_settlement_csv(funder: Funder, day: Day = None) -> Response:
+        return spreadsheet(read_funder(funder, day))
 
 
 def _gone() -> Problem:

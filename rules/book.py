@@ -51,6 +51,20 @@ class Mall:
         )
 
 
+class Redeem(NamedTuple):
+    """What a till asks of a coupon besides its code: how long after it was given it begins to be good, within which
+    hours of the mall's day, and from which amount (minor units) on."""
+
+    after_ms: int = 0
+    hours: Hours | None = None
+    spend_minor: int = 0
+
+
+AT_ONCE = Redeem()
+# Who pays for an offer that does not say: it draws on the mall's own budgets.
+THE_MALL = "mall"
+
+
 class Cap(NamedTuple):
     """At most *most* per step, per visit or per rolling time of window_ms."""
 
@@ -67,7 +81,7 @@ class Cap(NamedTuple):
 
 @dataclass(frozen=True)
 class Offer:
-    """What may be given. cost (minor units) is what a redemption costs, and feeds every budget.
+    """What may be given. cost (minor units) is what a redemption costs its funder, and feeds every budget.
 
     capacity: at most so many coupons of it, to all members together, within a rolling time
     """
@@ -80,6 +94,8 @@ class Offer:
     terms: Texts | None = None
     capacity: Cap | None = None
     visit_bound: bool = False  # void when the visit ends, however long it would still be valid
+    funder: str = THE_MALL  # a shop, a brand, the mall: whoever the settlement is sent to
+    redeem: Redeem = AT_ONCE
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,14 @@ class Budgets:
         # Built once, like every statement of the hot path: building them costs more than running them.
         statement = ledger.insert(budget).from_select(columns, fits_alone)
         new = statement.excluded
-        self._reserve: Any = statement.on_conflict_do_update(
-            index_elements=["scope", "span"],
-            set_={"reserved": budget.c.reserved + new.reserved, "cap": new.cap},
-            where=budget.c.reserved + budget.c.spent + new.reserved <= new.cap,
-        ).returning(budget.c.scope)
+        self._move = ledger.hot(MOVE)
+        self._reserve = ledger.hot(
+            statement.on_conflict_do_update(
+                index_elements=["scope", "span"],
+                set_={"reserved": budget.c.reserved + new.reserved, "cap": new.cap},
+                where=budget.c.reserved + budget.c.spent + new.reserved <= new.cap,
+            ).returning(budget.c.scope)
+        )
 
     def reserve(self, tx: sa.Connection, charges: Iterable[Charge], amount: int) -> None:
         """Set *amount* aside in every one of *charges*, making each at first use. Raises Exhausted: then roll back.
@@ -49,14 +52,13 @@ class Budgets:
         Check and change are one statement. A cap edited in the book holds from the next reservation on.
         """
         for charge in sorted(charges):  # everybody in the same order, so that nobody waits in a circle
-            if tx.execute(self._reserve, charge._asdict() | {"reserved": amount}).first() is None:
+            if not self._reserve(tx, charge._asdict() | {"reserved": amount}):
                 raise Exhausted(charge, amount)
 
-    @staticmethod
-    def move(tx: sa.Connection, budgets: Iterable[Any], *, reserved: int = 0, spent: int = 0) -> None:
+    def move(self, tx: sa.Connection, budgets: Iterable[Any], *, reserved: int = 0, spent: int = 0) -> None:
         """Add to what is reserved and spent of every [scope, span]; a negative amount takes away."""
         for scope, span in sorted(budgets):
-            tx.execute(MOVE, {"of": scope, "during": span, "reserving": reserved, "spending": spent})
+            self._move(tx, {"of": scope, "during": span, "reserving": reserved, "spending": spent})
 
 
 MOVE = (

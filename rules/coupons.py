@@ -14,7 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.events import id_of
+from engine.hot import nested
 from engine.ledger import Ledger
+from rules.book import AT_ONCE, THE_MALL, Redeem
 from rules.budgets import Budgets, Charge, Exhausted
 from rules.codes import Codes, tail
 from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponSuperseded, CouponVoided
@@ -47,7 +49,13 @@ EXPIRE = (
 EXPIRE_OF = EXPIRE.where(HOLDER)
 DUE = sa.select(coupon.c.id).where(LIVE, coupon.c.expires_ms <= NOW_MS).order_by(coupon.c.expires_ms, coupon.c.id)
 EXPIRE_DUE = EXPIRE.where(coupon.c.id.in_(DUE.limit(sa.bindparam("most", type_=sa.Integer))))
-NOTE = sa.insert(coupon_event)
+NOTE_COLUMNS = ("coupon", "act", "at_ms", "actor", "reason")
+PARCEL_COLUMNS = (
+    "id", "member", "coupon", "instance", "step", "rung", "channel", "not_before_ms", "expires_ms", "state",
+    "heard_real_ms",
+)  # fmt: skip
+LATER = ("redeemed_ms", "ended_ms", "superseded_by")
+ROW_COLUMNS = tuple(column.name for column in coupon.c if column.name not in LATER)
 QUEUE = sa.insert(outbox)
 
 
@@ -60,6 +68,9 @@ class New:
     reserve        what to set aside of each budget; None is the full cost. Below the cost it bets that
                    not everybody redeems: say so in the book
     supersedes     the coupon it takes the place of: both happen or neither
+    wait_ms        how long it is waited for before a better one takes its place: later it need not arrive any more
+    funder         who pays the cost
+    redeem         what a till asks besides the code
     """
 
     member: int
@@ -83,6 +94,9 @@ class New:
     supersedes: str | None = None
     channels: tuple[str, ...] = ("inbox",)
     actor: str = "journey"
+    wait_ms: int | None = None
+    funder: str = THE_MALL
+    redeem: Redeem = AT_ONCE
 
     @property
     def id(self) -> str:
@@ -110,17 +124,20 @@ class Coupons:
     """The coupons of one ledger; every method works inside the transaction it is given."""
 
     def __init__(self, ledger: Ledger, codes: Codes) -> None:
-        self._ledger, self._codes, self._budgets = ledger, codes, Budgets(ledger)
-        self._insert = ledger.insert(coupon).on_conflict_do_nothing().returning(coupon.c.id)
+        self._ledger, self._codes, self._budgets, self._notes = ledger, codes, Budgets(ledger), Notes(ledger)
+        self._insert = ledger.hot(ledger.insert(coupon).on_conflict_do_nothing().returning(coupon.c.id), ROW_COLUMNS)
+        self._given, self._held, self._void = ledger.hot(GIVEN), ledger.hot(HELD), ledger.hot(VOID)
+        self._expire_of, self._expire_due = ledger.hot(EXPIRE_OF), ledger.hot(EXPIRE_DUE)
+        self._queue = ledger.hot(QUEUE, PARCEL_COLUMNS)
 
     def issue(self, tx: sa.Connection, new: New) -> str | None:
         """Give a coupon and queue its delivery. None when that coupon was given before. Raises Refused."""
         self._ledger.take_turn(tx)
-        if tx.execute(GIVEN, {"coupon": new.id}).first() is not None:
+        if self._given(tx, {"coupon": new.id}):
             return None
         # A coupon that ran out but was not yet swept up must not stand in the way.
-        self._ended(tx, tx.execute(EXPIRE_OF, {"holder": new.member, "now_ms": new.issued_ms}), new.heard_real_ms)
-        with tx.begin_nested():
+        self._ended(tx, self._expire_of(tx, {"holder": new.member, "now_ms": new.issued_ms}), new.heard_real_ms)
+        with nested(tx):
             self._put(tx, new)
             try:
                 self._budgets.reserve(tx, new.budgets, new.reserved)
@@ -137,11 +154,12 @@ class Coupons:
         """Take a coupon back before use; False when it is not live (any more)."""
         self._ledger.take_turn(tx)
         ended = {"which": coupon_id, "at_ms": at_ms, "by": superseded_by}
-        row = tx.execute(VOID, ended).mappings().first()
-        if row is None:
+        rows = self._void(tx, ended)
+        if not rows:
             return False
-        note(tx, row["id"], Act.VOID, at_ms, actor, reason)
-        Budgets.move(tx, row["budgets"], reserved=-row["reserve"])
+        (row,) = rows
+        self._notes(tx, row["id"], Act.VOID, at_ms, actor, reason)
+        self._budgets.move(tx, row["budgets"], reserved=-row["reserve"])
         if superseded_by is None:
             self._tell(tx, [moment(CouponVoided, row, at_ms, reason=reason)], heard_real_ms)
         else:
@@ -151,7 +169,7 @@ class Coupons:
     def expire_due(self, tx: sa.Connection, now_ms: int, *, heard_real_ms: int, limit: int = 500) -> list[CouponMoment]:
         """Sweep up to *limit* live coupons whose time ran out, the longest overdue first; may be repeated at will."""
         self._ledger.take_turn(tx)
-        return self._ended(tx, tx.execute(EXPIRE_DUE, {"now_ms": now_ms, "most": limit}), heard_real_ms)
+        return self._ended(tx, self._expire_due(tx, {"now_ms": now_ms, "most": limit}), heard_real_ms)
 
     def _put(self, tx: sa.Connection, new: New) -> None:
         """The coupon, its first line and its outbox rows. Raises Refused."""
@@ -160,13 +178,14 @@ class Coupons:
         ):
             raise Refused("superseded-not-live")
         for turn in count():
-            if tx.execute(self._insert, self._row(new, turn)).first() is not None:
+            if self._insert(tx, self._row(new, turn)):
                 break
-            if tx.execute(HELD, {"holder": new.member}).first() is not None:
+            if self._held(tx, {"holder": new.member}):
                 raise Refused("live-offer")
             # What is left is another coupon with the same code: once in about 10^18 pairs, so take the next code.
-        note(tx, new.id, Act.ISSUE, new.issued_ms, new.actor, new.cause)
-        tx.execute(QUEUE, [self._parcel(new, channel) for channel in new.channels])
+        self._notes(tx, new.id, Act.ISSUE, new.issued_ms, new.actor, new.cause)
+        for channel in new.channels:
+            self._queue(tx, self._parcel(new, channel))
 
     def _row(self, new: New, turn: int) -> dict[str, object]:
         code = self._codes.of(new.id, turn)
@@ -174,7 +193,7 @@ class Coupons:
             name: getattr(new, name)
             for name in (
                 "id", "member", "visit", "journey", "instance", "step", "rung", "offer", "cost",
-                "issued_ms", "expires_ms", "cause",
+                "issued_ms", "expires_ms", "cause", "funder",
             )
         }  # fmt: skip
         return given | {
@@ -182,6 +201,10 @@ class Coupons:
             "terms": None if new.terms is None else dict(new.terms),
             "why": dict(new.why),
             "shops": list(new.shops),
+            "starts_ms": new.issued_ms + new.redeem.after_ms,
+            "from_minute": new.redeem.hours and new.redeem.hours.from_minute,
+            "until_minute": new.redeem.hours and new.redeem.hours.until_minute,
+            "spend_minor": new.redeem.spend_minor,
             "reserve": new.reserved,
             "budgets": [[charge.scope, charge.span] for charge in new.budgets],
             "state": State.ISSUED,
@@ -202,17 +225,16 @@ class Coupons:
             "rung": new.rung,
             "channel": channel,
             "not_before_ms": new.issued_ms,
-            "expires_ms": new.expires_ms,
+            "expires_ms": min(new.expires_ms, new.issued_ms + (new.wait_ms or new.expires_ms)),
             "state": "queued",
             "heard_real_ms": new.heard_real_ms,
         }
 
-    def _ended(self, tx: sa.Connection, expired: sa.CursorResult[Any], heard_real_ms: int) -> list[CouponMoment]:
+    def _ended(self, tx: sa.Connection, rows: list[dict[str, Any]], heard_real_ms: int) -> list[CouponMoment]:
         """Leave behind what an expiry must, for the rows that an EXPIRE statement has changed."""
-        rows = expired.mappings().all()
         for row in rows:
-            note(tx, row["id"], Act.EXPIRE, row["expires_ms"], "clock", "time ran out")
-            Budgets.move(tx, row["budgets"], reserved=-row["reserve"])
+            self._notes(tx, row["id"], Act.EXPIRE, row["expires_ms"], "clock", "time ran out")
+            self._budgets.move(tx, row["budgets"], reserved=-row["reserve"])
         events = [moment(CouponExpired, row, row["expires_ms"]) for row in rows]
         self._tell(tx, events, heard_real_ms)
         return events
@@ -221,10 +243,14 @@ class Coupons:
         self._ledger.append(tx, events, heard_real_ms=heard_real_ms)
 
 
-def note(tx: sa.Connection, coupon_id: str, act: Act, at_ms: int, actor: str, reason: str) -> None:
-    """One more line in a coupon's history."""
-    line = {"coupon": coupon_id, "act": act, "at_ms": at_ms, "actor": actor, "reason": reason}
-    tx.execute(NOTE, line)
+class Notes:
+    """Writes one more line in a coupon's history."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._insert = ledger.hot(sa.insert(coupon_event), NOTE_COLUMNS)
+
+    def __call__(self, tx: sa.Connection, coupon_id: str, act: Act, at_ms: int, actor: str, reason: str) -> None:
+        self._insert(tx, {"coupon": coupon_id, "act": act, "at_ms": at_ms, "actor": actor, "reason": reason})
 
 
 def moment(kind: type[CouponMoment], row: Row, at_ms: int, *which: object, **more: object) -> CouponMoment:

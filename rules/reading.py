@@ -6,7 +6,24 @@ import re
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
-from rules.book import LONGEST_WINDOW_MS, Arm, Book, Cap, Join, Journey, Limits, Mall, Offer, Rung, Start, Step, Texts
+from rules.book import (
+    AT_ONCE,
+    LONGEST_WINDOW_MS,
+    THE_MALL,
+    Arm,
+    Book,
+    Cap,
+    Join,
+    Journey,
+    Limits,
+    Mall,
+    Offer,
+    Redeem,
+    Rung,
+    Start,
+    Step,
+    Texts,
+)
 from rules.segments import NOBODY, Segment, read_segment
 from rules.shape import (
     ARM,
@@ -18,6 +35,8 @@ from rules.shape import (
     LADDER,
     LANGUAGES,
     LIMITS,
+    OFFER,
+    REDEEM,
     START,
     START_EVENTS,
     STEP,
@@ -143,9 +162,7 @@ class _Reader:
 
     def _offer(self, key: str, node: Node) -> Offer:
         _check_key(key, node)
-        fields = node.fields(
-            required=("title", "shops", "cost", "valid"), optional=("terms", "capacity", "visit_bound")
-        )
+        fields = node.part(OFFER)
         return Offer(
             key,
             fields.take("title", _texts, {}),
@@ -155,6 +172,17 @@ class _Reader:
             fields.take("terms", _texts, None),
             fields.take("capacity", _cap(), None),
             fields.take("visit_bound", Node.truth, False),
+            fields.take("funder", lambda one: _check_key(one.text(), one), THE_MALL),
+            fields.take("redeem", self._redeem, AT_ONCE),
+        )
+
+    @staticmethod
+    def _redeem(node: Node) -> Redeem:
+        fields = node.part(REDEEM)
+        return Redeem(
+            fields.take("after", _length, 0),
+            fields.take("hours", lambda one: one.through(Hours.read), None),
+            fields.take("spend", _cost, 0),
         )
 
     def _shops(self, node: Node) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
@@ -13,20 +13,35 @@ from engine.ledger import Ledger
 from engine.problems import Problem
 from rules.budgets import Budgets
 from rules.codes import BadCode, Codes, parse
-from rules.coupons import Row, moment, note
+from rules.coupons import Notes, Row, moment
 from rules.events import CouponRedeemed, CouponRestored
 from rules.life import Act, State, after
 from rules.tables import LIVE, STANDS, coupon, redemption
+from rules.times import Calendar, Hours
 
 # Long enough to notice a mistake at the till, too short to spend the offer and have it back.
 UNDO_MS = 10 * 60_000
 
+# More than anybody pays: what is asked of the amount while it is not known yet.
+ANY_AMOUNT = 2**62
+_now_ms = sa.bindparam("now_ms", type_=sa.BigInteger)
+_minute = sa.bindparam("minute", type_=sa.Integer)
+_holder = sa.bindparam("holder", type_=sa.BigInteger)
+_since, _until = coupon.c.from_minute <= _minute, coupon.c.until_minute > _minute
 # The one condition under which a coupon may be redeemed. Its shops are a JSON list of keys; the databases agree on
 # little about JSON, but both find a quoted key in its text.
 GOOD = sa.and_(
     coupon.c.code_digest == sa.bindparam("digest"),
     LIVE,
-    coupon.c.expires_ms > sa.bindparam("now_ms", type_=sa.BigInteger),
+    coupon.c.expires_ms > _now_ms,
+    coupon.c.starts_ms <= _now_ms,
+    sa.case(
+        (coupon.c.from_minute.is_(None), sa.true()),
+        (coupon.c.from_minute < coupon.c.until_minute, sa.and_(_since, _until)),
+        else_=sa.or_(_since, _until),
+    ),
+    coupon.c.spend_minor <= sa.bindparam("amount", type_=sa.BigInteger),
+    sa.or_(_holder.is_(None), coupon.c.member == _holder),
     sa.cast(coupon.c.shops, sa.Text).like(sa.bindparam("for_shop"), escape="/"),
 )
 LITERALLY = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
@@ -36,13 +51,13 @@ SPEND = (
     .where(GOOD)
     .values(
         state=after(State.ISSUED, Act.REDEEM),
-        redeemed_ms=sa.bindparam("now_ms", type_=sa.BigInteger),
-        ended_ms=sa.bindparam("now_ms", type_=sa.BigInteger),
+        redeemed_ms=_now_ms,
+        ended_ms=_now_ms,
         uses=coupon.c.uses + 1,
     )
     .returning(*coupon.c)
 )
-ENTER = sa.insert(redemption)
+LINE_COLUMNS = tuple(column.name for column in redemption.c if column.name != "restored_ms")
 
 
 class Ticket(BaseModel):
@@ -54,6 +69,28 @@ class Ticket(BaseModel):
     terms: dict[str, str] | None = Field(description="By language")
     shop: str
     expires_ms: int
+    spend_minor: int = Field(description="The least amount to pay for it, in minor units; 0 for any")
+
+
+class Qualified(BaseModel):
+    """A coupon that the member holds and this shop redeems. It takes its own code to redeem it."""
+
+    coupon: str
+    offer: str
+    title: dict[str, str] = Field(description="By language")
+    terms: dict[str, str] | None = Field(description="By language")
+    expires_ms: int
+    usable: bool = Field(description="Whether it could be redeemed now")
+    because: str | None = Field(description="Why not: the type of the problem that redeeming would answer with")
+    path: str | None = Field(description="Which condition of the offer does not hold")
+
+
+class Qualifications(BaseModel):
+    """What the member who showed a code could use here."""
+
+    shop: str
+    at_ms: int
+    coupons: list[Qualified]
 
 
 class Spent(BaseModel):
@@ -77,35 +114,63 @@ class Undone(BaseModel):
     restored_ms: int
 
 
+class Asked(NamedTuple):
+    """Who asks for what, and when."""
+
+    shop: str
+    now_ms: int
+    amount_minor: int
+    holder: int | None
+
+
+def _unknown() -> Problem:
+    return Problem("not-found", 404, "No such coupon", "Nobody was given this code.", reason="unknown")
+
+
 class Till:
     """What shops do with coupons. Every method works inside the transaction it is given."""
 
-    def __init__(self, ledger: Ledger, codes: Codes) -> None:
-        self._ledger, self._codes = ledger, codes
+    def __init__(self, ledger: Ledger, codes: Codes, calendar: Calendar) -> None:
+        self._ledger, self._codes, self._calendar = ledger, codes, calendar
+        self._notes, self._budgets = Notes(ledger), Budgets(ledger)
+        self._check, self._spend = ledger.hot(CHECK), ledger.hot(SPEND)
+        self._enter = ledger.hot(sa.insert(redemption), LINE_COLUMNS)
 
-    def validate(self, tx: sa.Connection, shop: str, typed: str, now_ms: int) -> Ticket:
-        """What *redeem* would say, without doing it. Raises Problem."""
-        row = tx.execute(CHECK, self._good_at(shop, typed, now_ms)).mappings().first()
-        if row is None:
-            raise self._why_not(tx, shop, typed, now_ms)
-        fields = ("offer", "title", "terms", "expires_ms")
+    def validate(
+        self, tx: sa.Connection, shop: str, typed: str, now_ms: int,
+        *, amount_minor: int | None = None, holder: int | None = None,
+    ) -> Ticket:  # fmt: skip
+        """What *redeem* would say, without doing it; an amount not known yet is taken to suffice. Raises Problem."""
+        asked = Asked(shop, now_ms, ANY_AMOUNT if amount_minor is None else amount_minor, holder)
+        rows = self._check(tx, self._good_at(asked, typed))
+        if not rows:
+            raise self._why_not(tx, asked, typed)
+        (row,) = rows
+        fields = ("offer", "title", "terms", "expires_ms", "spend_minor")
         return Ticket(coupon=row["id"], shop=shop, **{name: row[name] for name in fields})
 
     def redeem(
         self, tx: sa.Connection, shop: str, typed: str, now_ms: int, *, heard_real_ms: int,
-        till: str = "", amount_minor: int | None = None, receipt: str | None = None,
+        till: str = "", amount_minor: int | None = None, receipt: str | None = None, holder: int | None = None,
     ) -> Spent:  # fmt: skip
-        """Spend a coupon: one conditional UPDATE decides who does. Raises Problem."""
+        """Spend a coupon: one conditional UPDATE decides who does. Raises Problem.
+
+        amount_minor  what the customer pays; a coupon with a least amount is not spent on one that nobody told
+        holder        the member the till believes it serves, where it knows
+        """
         self._ledger.take_turn(tx)
-        row = tx.execute(SPEND, self._good_at(shop, typed, now_ms)).mappings().first()
-        if row is None:
-            raise self._why_not(tx, shop, typed, now_ms)
+        asked = Asked(shop, now_ms, amount_minor or 0, holder)
+        rows = self._spend(tx, self._good_at(asked, typed))
+        if not rows:
+            raise self._why_not(tx, asked, typed)
+        (row,) = rows
         redemption_id = id_of("redemption", row["id"], row["uses"])
-        line = {"id": redemption_id, "coupon": row["id"], "offer": row["offer"], "cost": row["cost"], "at_ms": now_ms}
+        line = {"id": redemption_id, "coupon": row["id"], "offer": row["offer"], "at_ms": now_ms}
+        line |= {"cost": row["cost"], "funder": row["funder"]}
         paid = {"shop": shop, "till": till, "amount_minor": amount_minor, "receipt": receipt}
-        tx.execute(ENTER, line | paid)
-        note(tx, row["id"], Act.REDEEM, now_ms, f"shop:{shop}", redemption_id)
-        Budgets.move(tx, row["budgets"], reserved=-row["reserve"], spent=row["cost"])
+        self._enter(tx, line | paid)
+        self._notes(tx, row["id"], Act.REDEEM, now_ms, f"shop:{shop}", redemption_id)
+        self._budgets.move(tx, row["budgets"], reserved=-row["reserve"], spent=row["cost"])
         event = moment(
             CouponRedeemed, row, now_ms, row["uses"], redemption=redemption_id, shop=shop, amount_minor=amount_minor
         )
@@ -131,19 +196,48 @@ class Till:
         if coupon_id is None:
             raise self._why_not_undone(tx, shop, redemption_id)
         row, act = self._back(tx, coupon_id, now_ms)
-        note(tx, coupon_id, act, now_ms, f"shop:{shop}", f"undone {redemption_id}")
+        self._notes(tx, coupon_id, act, now_ms, f"shop:{shop}", f"undone {redemption_id}")
         held = row["reserve"] if act is Act.RESTORE else 0
-        Budgets.move(tx, row["budgets"], reserved=held, spent=-row["cost"])
+        self._budgets.move(tx, row["budgets"], reserved=held, spent=-row["cost"])
         event = moment(
             CouponRestored, row, now_ms, row["uses"], redemption=redemption_id, shop=shop, state=row["state"]
         )
         self._ledger.append(tx, [event], heard_real_ms=heard_real_ms)
         return Undone(redemption=redemption_id, coupon=coupon_id, state=row["state"], restored_ms=now_ms)
 
-    def _good_at(self, shop: str, typed: str, now_ms: int) -> dict[str, object]:
+    def qualify(self, tx: sa.Connection, shop: str, typed: str, now_ms: int) -> Qualifications:
+        """What whoever was given the code could use at *shop*: the code itself may be spent or over. Raises Problem."""
+        found = sa.select(coupon.c.member).where(coupon.c.code_digest == self._digest(typed))
+        member = tx.execute(found).scalar()
+        if member is None:
+            raise _unknown()
+        mine = sa.select(coupon).where(coupon.c.member == member, LIVE, coupon.c.expires_ms > now_ms)
+        asked, coupons = Asked(shop, now_ms, ANY_AMOUNT, None), []
+        for row in tx.execute(mine.order_by(coupon.c.issued_ms, coupon.c.id)).mappings():
+            if shop not in row["shops"]:
+                continue
+            problem = self._not_now(row, asked)
+            because = None if problem is None else problem.body()
+            coupons.append(
+                Qualified(
+                    coupon=row["id"], usable=because is None, because=because and str(because["type"]),
+                    path=because and str(because["path"]),
+                    **{name: row[name] for name in ("offer", "title", "terms", "expires_ms")},
+                )
+            )  # fmt: skip
+        return Qualifications(shop=shop, at_ms=now_ms, coupons=coupons)
+
+    def _good_at(self, asked: Asked, typed: str) -> dict[str, object]:
         """What GOOD is asked about. Raises Problem not-found for what is no code."""
-        quoted = json.dumps(shop).translate(LITERALLY)
-        return {"digest": self._digest(typed), "now_ms": now_ms, "for_shop": f"%{quoted}%"}
+        quoted = json.dumps(asked.shop).translate(LITERALLY)
+        return {
+            "digest": self._digest(typed), "now_ms": asked.now_ms, "minute": self._minute(asked.now_ms),
+            "amount": asked.amount_minor, "holder": asked.holder, "for_shop": f"%{quoted}%",
+        }  # fmt: skip
+
+    def _minute(self, now_ms: int) -> int:
+        local = self._calendar.local(now_ms)
+        return local.hour * 60 + local.minute
 
     def _digest(self, typed: str) -> bytes:
         try:
@@ -156,26 +250,55 @@ class Till:
             }[problem.reason]
             raise Problem("not-found", 404, "No such coupon", detail, reason=f"mistyped-{problem.reason}") from None
 
-    def _why_not(self, tx: sa.Connection, shop: str, typed: str, now_ms: int) -> Problem:
+    def _why_not(self, tx: sa.Connection, asked: Asked, typed: str) -> Problem:
         """Nothing was changed: say why. A shop learns of another's coupon only that it is another's."""
         found = sa.select(coupon).where(coupon.c.code_digest == self._digest(typed))
         row = tx.execute(found).mappings().first()
         if row is None:
-            return Problem("not-found", 404, "No such coupon", "Nobody was given this code.", reason="unknown")
-        if shop not in row["shops"]:
+            return _unknown()
+        if asked.shop not in row["shops"]:
             return Problem("wrong-shop", 403, "For another shop", "This coupon is not for this shop.")
+        if asked.holder not in (None, row["member"]):
+            return Problem("wrong-holder", 403, "Another member's", "This coupon was given to somebody else.")
         if row["state"] == State.REDEEMED:
-            return self._already(tx, shop, row)
+            return self._already(tx, asked.shop, row)
         if row["state"] == State.VOID and row["superseded_by"] is not None:
             return Problem(
                 "void", 410, "Replaced by a newer coupon", "The member's wallet has a newer coupon in its place.",
-                reason="superseded", ended_ms=row["ended_ms"],
+                reason="superseded", ended_ms=row["ended_ms"], superseded_by=row["superseded_by"],
             )  # fmt: skip
         if row["state"] == State.VOID:
             return Problem(
                 "void", 410, "No longer valid", "This coupon was taken back.", reason="void", ended_ms=row["ended_ms"]
             )
-        return Problem("expired", 410, "Expired", "The time of this coupon has run out.", expires_ms=row["expires_ms"])
+        if row["state"] == State.EXPIRED or row["expires_ms"] <= asked.now_ms:
+            ended_ms = row["expires_ms"]
+            return Problem("expired", 410, "Expired", "The time of this coupon has run out.", expires_ms=ended_ms)
+        # It became good between the two questions: somebody undid a redemption just now.
+        return self._not_now(row, asked) or Problem(
+            "in-progress", 409, "Being changed just now", "Ask again.", headers={"Retry-After": "1"}
+        )
+
+    def _not_now(self, row: Row, asked: Asked) -> Problem | None:
+        """Why a live coupon of this shop cannot be redeemed yet, or not so; None if it can."""
+        path = f"offers/{row['offer']}/redeem"
+        if row["starts_ms"] > asked.now_ms:
+            starts_ms = row["starts_ms"]
+            detail = f"It is good from {self._calendar.clock_text(starts_ms)} on."
+            return Problem("not-yet-valid", 422, "Not yet valid", detail, path=f"{path}/after", starts_ms=starts_ms)
+        if row["from_minute"] is not None:
+            hours, minute = Hours(row["from_minute"], row["until_minute"]), self._minute(asked.now_ms)
+            since, until = hours.from_minute <= minute, minute < hours.until_minute
+            if not (since or until if hours.over_midnight else since and until):
+                detail = f"It is good from {str(hours).replace('-', ' to ')} only."
+                return Problem("outside-hours", 422, "Not at this hour", detail, path=f"{path}/hours", hours=str(hours))
+        if row["spend_minor"] > asked.amount_minor:
+            least = row["spend_minor"]
+            detail = f"It is good from an amount of {least} (minor units) on; the till has to send amount_minor."
+            return Problem(
+                "condition-failed", 422, "Not for this purchase", detail, path=f"{path}/spend", spend_minor=least
+            )
+        return None
 
     def _already(self, tx: sa.Connection, shop: str, row: Row) -> Problem:
         standing = sa.select(redemption).where(redemption.c.coupon == row["id"], STANDS)

@@ -1,10 +1,11 @@
-"""What a shop redeemed on one local day: the mall and the shop settle by it."""
+"""What was redeemed on one local day, by shop or by funder: whoever gave and whoever pays settle by the same lines."""
 
 from __future__ import annotations
 
 import csv
 import io
 from datetime import date, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
@@ -14,7 +15,7 @@ from rules.tables import coupon, redemption
 from rules.times import Calendar
 
 COLUMNS = (
-    "redemption", "local_time", "offer", "title", "code_last4", "till", "receipt",
+    "redemption", "local_time", "shop", "funder", "offer", "title", "code_last4", "till", "receipt",
     "amount_minor", "cost_minor", "state",
 )  # fmt: skip
 
@@ -23,6 +24,8 @@ class SettlementLine(BaseModel):
     """One redemption, undone or not."""
 
     redemption: str
+    shop: str
+    funder: str = Field(description="Who pays cost_minor, as the book said when the coupon was given")
     offer: str
     title: dict[str, str] = Field(description="By language")
     code_last4: str
@@ -34,10 +37,9 @@ class SettlementLine(BaseModel):
     restored_ms: int | None = Field(description="When it was undone; null if it stands")
 
 
-class Settlement(BaseModel):
-    """One shop's day. The totals leave out what was undone."""
+class Day(BaseModel):
+    """A day's redemptions. The totals leave out what was undone."""
 
-    shop: str
     day: date
     timezone: str
     at_ms: int
@@ -49,8 +51,32 @@ class Settlement(BaseModel):
     lines: list[SettlementLine]
 
 
-def settle(tx: sa.Connection, shop: str, day: date | None, calendar: Calendar, pace: Pace) -> Settlement:
+class Settlement(Day):
+    """One shop's day: what it gave on behalf of whom."""
+
+    shop: str
+
+
+class FunderSettlement(Day):
+    """One funder's day: what shops gave on its behalf."""
+
+    funder: str
+
+
+def settle_shop(tx: sa.Connection, shop: str, day: date | None, calendar: Calendar, pace: Pace) -> Settlement:
     """The redemptions of *shop* on *day*, today if None, oldest first."""
+    return Settlement(shop=shop, **_settled(tx, redemption.c.shop == shop, day, calendar, pace))
+
+
+def settle_funder(tx: sa.Connection, funder: str, day: date | None, calendar: Calendar, pace: Pace) -> FunderSettlement:
+    """What was redeemed at the cost of *funder* on *day*, today if None, oldest first."""
+    return FunderSettlement(funder=funder, **_settled(tx, redemption.c.funder == funder, day, calendar, pace))
+
+
+def _settled(
+    tx: sa.Connection, whose: sa.ColumnElement[bool], day: date | None, calendar: Calendar, pace: Pace
+) -> dict[str, Any]:
+    """What a Day of *whose* redemptions is made of."""
     now_ms = pace.now()
     day = day or calendar.day(now_ms)
     from_ms, until_ms = calendar.instant_ms(day, 0), calendar.instant_ms(day + timedelta(days=1), 0)
@@ -58,7 +84,7 @@ def settle(tx: sa.Connection, shop: str, day: date | None, calendar: Calendar, p
     rows = tx.execute(
         sa.select(redemption, coupon.c.title, coupon.c.code_tail)
         .join(coupon, coupon.c.id == r.coupon)
-        .where(r.shop == shop, r.at_ms >= from_ms, r.at_ms < until_ms)
+        .where(whose, r.at_ms >= from_ms, r.at_ms < until_ms)
         .order_by(r.at_ms, r.id)
     ).mappings()
     lines = [
@@ -67,33 +93,36 @@ def settle(tx: sa.Connection, shop: str, day: date | None, calendar: Calendar, p
             code_last4=row["code_tail"],
             redeemed_ms=row["at_ms"],
             cost_minor=row["cost"],
-            **{name: row[name] for name in ("offer", "title", "till", "receipt", "amount_minor", "restored_ms")},
+            **{
+                name: row[name]
+                for name in ("shop", "funder", "offer", "title", "till", "receipt", "amount_minor", "restored_ms")
+            },
         )
         for row in rows
     ]
     stands = [line for line in lines if line.restored_ms is None]
-    return Settlement(
-        shop=shop,
-        day=day,
-        timezone=calendar.timezone,
-        at_ms=now_ms,
-        speed=pace.speed,
-        redeemed=len(stands),
-        restored=len(lines) - len(stands),
-        amount_minor=sum(line.amount_minor or 0 for line in stands),
-        cost_minor=sum(line.cost_minor for line in stands),
-        lines=lines,
-    )
+    return {
+        "day": day,
+        "timezone": calendar.timezone,
+        "at_ms": now_ms,
+        "speed": pace.speed,
+        "redeemed": len(stands),
+        "restored": len(lines) - len(stands),
+        "amount_minor": sum(line.amount_minor or 0 for line in stands),
+        "cost_minor": sum(line.cost_minor for line in stands),
+        "lines": lines,
+    }
 
 
-def as_csv(settlement: Settlement, calendar: Calendar) -> str:
+def as_csv(settlement: Day, calendar: Calendar) -> str:
     """The same for a spreadsheet: one line per redemption, no totals to add up twice."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for line in settlement.lines:
         when = f"{calendar.local(line.redeemed_ms):%Y-%m-%d %H:%M:%S}"
-        what = (line.redemption, when, line.offer, line.title.get("en", ""), line.code_last4, line.till, line.receipt)
+        which = (line.redemption, when, line.shop, line.funder, line.offer, line.title.get("en", ""))
+        told = (line.code_last4, line.till, line.receipt, line.amount_minor, line.cost_minor)
         state = "redeemed" if line.restored_ms is None else "restored"
-        writer.writerow((*what, line.amount_minor, line.cost_minor, state))
+        writer.writerow((*which, *told, state))
     return text.getvalue()

@@ -103,12 +103,20 @@ def named(schema: Schema) -> Schema:
     return {"type": "object", "additionalProperties": schema}
 
 
+REDEEM = part(
+    "What a till asks besides the code: a time after it was given, hours, a least amount to pay in minor units",
+    after=LENGTH,
+    hours=HOURS,
+    spend=whole(),
+)
 OFFER = part(
     "What may be given; cost is what one redemption costs, in minor units",
     {"title": TEXTS, "shops": listed(ref("shop"), 1), "cost": whole(), "valid": LENGTH},
     terms=TEXTS,
     capacity=cap(),
     visit_bound=TRUTH,
+    funder=TEXT,
+    redeem=REDEEM.schema(),
 )
 BUDGET = part("Money set aside for coupons, in minor units", day=whole(), visit=whole())
 HOLDOUT = part("Members who are never sent anything, by chance", {"percent": whole(0, 50), "salt": TEXT})

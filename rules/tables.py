@@ -33,6 +33,12 @@ coupon = sa.Table(
     sa.Column("why", sa.JSON, nullable=False),  # {language: text}
     sa.Column("shops", sa.JSON, nullable=False),  # [shop key]
     sa.Column("cost", sa.BigInteger, nullable=False),
+    sa.Column("funder", sa.String, nullable=False, server_default="mall"),  # who pays the cost
+    # What a till asks of it besides its code.
+    sa.Column("starts_ms", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("from_minute", sa.Integer),  # of the local day; null if all hours are good
+    sa.Column("until_minute", sa.Integer),
+    sa.Column("spend_minor", sa.BigInteger, nullable=False, server_default="0"),  # the least amount to pay
     sa.Column("reserve", sa.BigInteger, nullable=False),  # what it holds of each budget until it ends
     sa.Column("budgets", sa.JSON, nullable=False),  # [[scope, span]] it holds money of
     sa.Column("state", sa.String, nullable=False),  # rules.life.State
@@ -47,7 +53,8 @@ coupon = sa.Table(
     sa.Column("superseded_by", sa.String),  # the coupon that took its place
     sa.Column("cause", sa.String, nullable=False),  # id of the event or deadline it answers
 )
-LIVE = coupon.c.state == "issued"
+# States stand in these statements themselves: SQLite uses a partial index only where it can read its condition.
+LIVE = coupon.c.state == sa.literal_column("'issued'")
 sa.Index("coupon_one_live_per_member", coupon.c.member, unique=True, sqlite_where=LIVE, postgresql_where=LIVE)
 sa.Index("coupon_live_by_expiry", coupon.c.expires_ms, sqlite_where=LIVE, postgresql_where=LIVE)
 sa.Index("coupon_by_member", coupon.c.member, coupon.c.issued_ms)
@@ -72,6 +79,7 @@ redemption = sa.Table(
     sa.Column("shop", sa.String, nullable=False),
     sa.Column("till", sa.String, nullable=False),
     sa.Column("cost", sa.BigInteger, nullable=False),
+    sa.Column("funder", sa.String, nullable=False, server_default="mall"),
     sa.Column("amount_minor", sa.BigInteger),  # what the customer paid, if the till said so
     sa.Column("receipt", sa.String),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
@@ -80,6 +88,7 @@ redemption = sa.Table(
 STANDS = redemption.c.restored_ms.is_(None)
 sa.Index("redemption_once", redemption.c.coupon, unique=True, sqlite_where=STANDS, postgresql_where=STANDS)
 sa.Index("redemption_by_shop", redemption.c.shop, redemption.c.at_ms)
+sa.Index("redemption_by_funder", redemption.c.funder, redemption.c.at_ms)
 
 idempotency = sa.Table(
     "idempotency",
@@ -113,16 +122,47 @@ outbox = sa.Table(
     sa.Column("step", sa.String, nullable=False),
     sa.Column("rung", sa.Integer, nullable=False),
     sa.Column("channel", sa.String, nullable=False),
-    sa.Column("not_before_ms", sa.BigInteger, nullable=False),
+    sa.Column("not_before_ms", sa.BigInteger, nullable=False),  # of a leased row: when the lease ends
     sa.Column("expires_ms", sa.BigInteger, nullable=False),
-    sa.Column("state", sa.String, nullable=False),  # queued, delivered, expired, suppressed:<reason>
+    # queued, leased, accepted, shown, expired, failed:<reason>, suppressed:<reason>
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),  # also tells whose lease it is
+    sa.Column("shown_ms", sa.BigInteger),
     sa.Column("heard_real_ms", sa.BigInteger, nullable=False),  # when a sensor heard what caused it
     sa.Column("delivered_ms", sa.BigInteger),
     sa.Column("delivered_real_ms", sa.BigInteger),
     sa.UniqueConstraint("instance", "step", "rung", "channel"),
 )
-QUEUED = outbox.c.state == "queued"
+# A lease that ended is due again: whoever held it is gone.
+QUEUED = outbox.c.state.in_([sa.literal_column("'queued'"), sa.literal_column("'leased'")])
 sa.Index("outbox_due", outbox.c.not_before_ms, sqlite_where=QUEUED, postgresql_where=QUEUED)
+
+subscription = sa.Table(  # where a member can be reached on a channel
+    "subscription",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),  # id_of("subscription", member, channel, address)
+    sa.Column("member", sa.BigInteger, nullable=False, index=True),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),  # JSON of rules.channels.Address, AES-GCM
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
+preference = sa.Table(  # in which order a member wants channels tried
+    "preference",
+    metadata,
+    sa.Column("member", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("channels", sa.JSON, nullable=False),
+)
+
+channel = sa.Table(  # the kill switch of each channel that was ever turned
+    "channel",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("is_on", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("actor", sa.String, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+)
 
 
 # -- deciding ---------------------------------------------------------------------------------------
@@ -184,7 +224,7 @@ instance = sa.Table(  # one member's run of a journey in one visit
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("journey", "member", "visit"),
 )
-RUNNING = instance.c.phase != "finished"
+RUNNING = instance.c.phase != sa.literal_column("'finished'")
 sa.Index("instance_running_by_member", instance.c.member, sqlite_where=RUNNING, postgresql_where=RUNNING)
 sa.Index("instance_by_visit", instance.c.visit)
 sa.Index("instance_by_member", instance.c.member)

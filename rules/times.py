@@ -86,7 +86,12 @@ class Hours(NamedTuple):
         return self.until_minute < self.from_minute
 
     def __str__(self) -> str:
-        return "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in self)
+        return _hours_text(*self)
+
+
+@lru_cache(maxsize=1024)
+def _hours_text(*minutes: int) -> str:
+    return "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in minutes)
 
 
 class Opening(NamedTuple):
@@ -97,13 +102,15 @@ class Opening(NamedTuple):
 
 
 class Calendar:
-    """Local days of one time zone, daylight saving included. Values in, values out; remembers the last day."""
+    """Local days of one time zone, daylight saving included. Values in, values out; remembers its last answers."""
 
     def __init__(self, timezone: str) -> None:
         """Raises zoneinfo.ZoneInfoNotFoundError or ValueError for a zone nobody knows."""
         self.timezone = timezone
         self._zone = ZoneInfo(timezone)
         self._span: tuple[int, int, date] = (0, 0, date.min)
+
+        self._openings: dict[Hours, tuple[int, int, Opening]] = {}  # the last answer, and from when until when it holds
 
     def local(self, at_ms: int) -> datetime:
         return datetime.fromtimestamp(at_ms / SECOND_MS, UTC).astimezone(self._zone)
@@ -127,6 +134,15 @@ class Calendar:
 
     def opening(self, hours: Hours, at_ms: int) -> Opening:
         """Whether *hours* are open at *at_ms*, and until or from when."""
+        from_ms, until_ms, known = self._openings.get(hours, (0, 0, None))
+        if known is not None and from_ms <= at_ms < until_ms:
+            return known
+        opening = self._opening(hours, at_ms)
+        if opening.changes_ms is not None:
+            self._openings[hours] = (at_ms, opening.changes_ms, opening)
+        return opening
+
+    def _opening(self, hours: Hours, at_ms: int) -> Opening:
         day = self.day(at_ms)
         for offset in (-1, 0):
             from_ms, until_ms = _bounds(self._zone, day + timedelta(days=offset), hours)

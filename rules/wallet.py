@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import sqlalchemy as sa
@@ -10,11 +10,12 @@ from pydantic import BaseModel, Field
 
 from engine import tables
 from engine.clock import Pace
-from engine.identity import Identity
+from engine.identity import Consent, Identity
 from rules.codes import Codes
 from rules.coupons import Row
 from rules.life import State
-from rules.outbox import DELIVERED, INBOX
+from rules.outbox import ACCEPTED, SHOWN
+from rules.parcel import CHANNELS
 from rules.tables import coupon, outbox
 
 # The page shows what is live and what lately was; all of it is in the export of a member's data.
@@ -74,8 +75,16 @@ class Wallets:
     """Reads wallets out of the ledger."""
 
     def __init__(
-        self, codes: Codes, identity: Identity, shops: Mapping[str, ShopPlace], pace: Pace, timezone: str
+        self,
+        codes: Codes,
+        identity: Identity,
+        shops: Mapping[str, ShopPlace],
+        pace: Pace,
+        timezone: str,
+        channels: Collection[str],
     ) -> None:
+        """channels  those of this mall: a member is asked about no others"""
+        self._not_here = set(CHANNELS) - set(channels)
         self._codes, self._identity, self._shops, self._pace, self._timezone = codes, identity, shops, pace, timezone
 
     def read(self, tx: sa.Connection, member: int, origin: str) -> Wallet | None:
@@ -85,20 +94,21 @@ class Wallets:
         if name is None:
             return None
         now_ms = self._pace.now()
-        arrived = sa.exists().where(
-            outbox.c.coupon == coupon.c.id, outbox.c.channel == INBOX, outbox.c.state == DELIVERED
-        )
+        arrived = sa.exists().where(outbox.c.coupon == coupon.c.id, outbox.c.state.in_((ACCEPTED, SHOWN)))
         newest = sa.select(coupon).where(coupon.c.member == member, arrived)
         rows = tx.execute(newest.order_by(coupon.c.issued_ms.desc(), coupon.c.id).limit(MOST_SHOWN)).mappings()
         return Wallet(
             member=member,
             name=name,
-            consents=[ConsentState(**consent._asdict()) for consent in self._identity.consents(tx, member)],
+            consents=[ConsentState(**consent._asdict()) for consent in self._consents(tx, member)],
             coupons=[self._held(row, now_ms, origin) for row in rows],
             at_ms=now_ms,
             speed=self._pace.speed,
             timezone=self._timezone,
         )
+
+    def _consents(self, tx: sa.Connection, member: int) -> list[Consent]:
+        return [one for one in self._identity.consents(tx, member) if one.purpose not in self._not_here]
 
     def _held(self, row: Row, now_ms: int, origin: str) -> HeldCoupon:
         code = self._codes.of(row["id"], row["code_turn"])

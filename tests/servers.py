@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -71,9 +72,9 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A whole PostgreSQL server; its database `postgres` is nobody's, tests make their own (ledger_url does)."""
+@contextmanager
+def postgres(*, durable: bool = False) -> Iterator[str]:
+    """A whole PostgreSQL server. Unless it must be durable it does without fsync: no test cuts the power."""
     initdb = installed("initdb", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True))
     # Not pytest's folder: PostgreSQL refuses to run as root, and nobody else may enter that one.
     folder, port = Path(tempfile.mkdtemp(prefix="sojourn-postgres-")), free_port()
@@ -84,14 +85,20 @@ def postgres_url() -> Iterator[str]:
     url = f"postgresql://sojourn@127.0.0.1:{port}/postgres"
     make = [*as_postgres, initdb, "-D", data, "-U", "sojourn", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
     serve = [*as_postgres, str(Path(initdb).with_name("postgres")), "-D", data]
-    # No fsync: what a power cut would do to it is not what we test.
-    serve += ["-F", "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
+    serve += [*([] if durable else ["-F"]), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
     try:
         subprocess.run(make, check=True, capture_output=True, cwd=folder)
         with beside(serve, log=folder / "log", answers=lambda: _lets_in(url)):
             yield url
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server for the run; its database `postgres` is nobody's, tests make their own (ledger_url does)."""
+    with postgres() as url:
+        yield url
 
 
 def _lets_in(url: str) -> bool:

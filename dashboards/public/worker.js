@@ -1,5 +1,6 @@
 /**
- * Keeps the wallet page and the last wallet it showed, so that both open without a network.
+ * Shows notifications that come while the page is closed, and keeps the wallet page and the last wallet it showed,
+ * so that both open without a network.
  *
  * The network comes first: what is kept is only shown when there is none, and says of when it is. Redeeming
  * needs the server anyway, so an old coupon shown here cannot be spent twice.
@@ -27,6 +28,28 @@ self.addEventListener('fetch', (event) => {
   else if (ANSWERS.includes(pathname + search)) event.respondWith(newest(request, pathname + search));
   else if (pathname.startsWith('/assets/')) event.respondWith(known(SHELL, pathname).catch(() => fetch(request)));
 });
+
+self.addEventListener('push', (event) => event.waitUntil(announce(event.data?.json())));
+
+self.addEventListener('notificationclick', (event) => {
+  event.notification.close();
+  event.waitUntil(open(event.notification.data.navigate));
+});
+
+/** Declarative Web Push, done by hand where the browser does not do it itself. */
+async function announce({ notification: { title, navigate, data, ...options } }) {
+  await self.registration.showNotification(title, { ...options, icon: '/icon.svg', data: { ...data, navigate } });
+  const body = JSON.stringify({ coupon: data.coupon, channel: 'web_push' });
+  // What was shown here need not be announced elsewhere; if that cannot be told, it is announced twice at worst.
+  await fetch('/v1/wallet/shown', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body }).catch(() => {});
+}
+
+/** The wallet that is open already, or a new one. */
+async function open(address) {
+  const pages = await self.clients.matchAll({ type: 'window' });
+  const wallet = pages.find((page) => new URL(page.url).pathname === PAGE);
+  await (wallet ? wallet.focus() : self.clients.openWindow(address));
+}
 
 /** The page as it is now, kept together with the files it names; files of earlier builds are let go. */
 async function keepPage() {

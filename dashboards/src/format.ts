@@ -42,3 +42,10 @@ export function length(ms: number): string {
   if (minutes >= 60) return `${Math.floor(minutes / 60)}${unit.h} ${String(minutes % 60).padStart(2, '0')}${unit.min}`;
   return minutes > 0 ? `${minutes}${unit.min}` : `${seconds}${unit.s}`;
 }
+
+/** Minor units in a unit of money. */
+export const MINOR = 100;
+
+/** An amount in minor units, as "300" or "12.50". */
+export const money = (minor: number) =>
+  (minor / MINOR).toLocaleString(language.value, { minimumFractionDigits: minor % MINOR ? 2 : 0 });

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, Playwright, Route, expect
 
+from rules.parcel import Address, Parcel
+from rules.push import Push
 from tests.conftest import absent
 from tests.e2e.conftest import Browse, Site, a_browser
 
@@ -167,13 +169,47 @@ def test_the_wallet_says_why_a_coupon_came(site: Site, browse: Browse) -> None:
 
 def test_a_consent_is_withdrawn_as_easily_as_granted(site: Site, browse: Browse) -> None:
     page = wallet(site, browse)
-    switch = page.locator("#consent-web_push")
-    for turn in (switch.check, switch.uncheck):
+    switch = page.locator("#consent-personal_offers")
+    for turn in (switch.uncheck, switch.check):
         turn()
         turned = switch.is_checked()
         expect(switch).to_be_enabled()
         page.reload()
         expect(switch).to_be_checked(checked=turned)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_browser_that_allows_no_notifications_says_the_way_out(site: Site, browse: Browse, language: str) -> None:
+    page = wallet(site, browse, language)
+    page.locator("#consent-web_push").click()
+    said = {"en": "Allow notifications for this page", "zh-Hans": "请在浏览器设置中允许"}[language]
+    expect(page.get_by_text(said)).to_be_visible()
+    expect(page.locator("#consent-web_push")).not_to_be_checked()
+
+
+def test_a_push_message_becomes_a_notification(site: Site, browse: Browse) -> None:
+    page = wallet(site, browse)
+    page.context.grant_permissions(["notifications"])
+    page.evaluate("navigator.serviceWorker.ready")
+    devtools, workers = page.context.new_cdp_session(page), []
+    devtools.on("ServiceWorker.workerRegistrationUpdated", lambda event: workers.extend(event["registrations"]))
+    devtools.send("ServiceWorker.enable")
+    while not workers:  # each question lets the browser's own news through
+        page.evaluate("navigator.serviceWorker.ready")
+    address = Address("https://push.mall.test/x", site.url)
+    title = {"en": "Coffee 10 % off"}
+    parcel = Parcel("o", "0" * 24, "web_push", 1, 0, 0, "topic", title, "en", ())
+    message = {"origin": site.url, "registrationId": workers[-1]["registrationId"]}
+    devtools.send("ServiceWorker.deliverPushMessage", message | {"data": Push.payload(parcel, address).decode()})
+    shown = """async () => {
+        const worker = await navigator.serviceWorker.ready;
+        for (;;) {
+            const [shown] = await worker.getNotifications();
+            if (shown) return [shown.title, shown.tag, shown.data.navigate];
+            await new Promise(requestAnimationFrame);
+        }
+    }"""
+    assert page.evaluate(shown) == ["Coffee 10 % off", "topic", f"{site.url}/wallet"]
 
 
 def test_the_wallet_opens_without_a_network_once_it_was_open(site: Site, browse: Browse) -> None:

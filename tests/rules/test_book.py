@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rules.book import Cap, Join, Mall
+from rules.book import Cap, Join, Mall, Redeem
 from rules.reading import parse_book
 from rules.source import SourceError
 from rules.times import Hours
@@ -200,3 +200,20 @@ def test_however_a_book_is_spoilt_it_is_read_or_refused_with_a_place(start, leng
         parse_book(text, MALL)
     except SourceError as problem:
         assert all(fault.line >= 1 and fault.column >= 1 for fault in problem.faults) and problem.faults
+
+
+# -- who pays, and what a till asks -------------------------------------------------------------------
+
+
+def test_an_offer_that_names_no_funder_is_the_malls():
+    assert {offer.funder for offer in parse_book(GOOD, MALL).offers.values()} == {"mall"}
+
+
+def test_an_offer_says_who_pays_and_what_a_till_asks():
+    text = GOOD.replace(
+        "cost: 120, valid: 60m}",
+        'cost: 120, valid: 60m, funder: noodle-brand, redeem: {after: 5m, hours: "11:00-14:00", spend: 5000}}',
+    )
+    lunch = parse_book(text, MALL).offers["lunch"]
+    assert lunch.funder == "noodle-brand"
+    assert lunch.redeem == Redeem(after_ms=300_000, hours=Hours(660, 840), spend_minor=5_000)

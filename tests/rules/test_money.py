@@ -17,6 +17,7 @@ from rules.coupons import Refused
 from rules.life import LIFE
 from rules.redemption import Till
 from rules.tables import budget, coupon, coupon_event, redemption
+from rules.times import Calendar
 
 NOON_MS = 1_795_233_600_000
 MINUTE_MS = 60_000
@@ -40,7 +41,7 @@ class Run:
 
     def __init__(self, ledger, coupons, codes, a_coffee) -> None:
         self.ledger, self.coupons, self.codes, self.a_coffee = ledger, coupons, codes, a_coffee
-        self.till = Till(ledger, codes)
+        self.till = Till(ledger, codes, Calendar("Asia/Shanghai"))
         self.number = next(_runs)
         self.now_ms = NOON_MS
         self.charge = Charge("day", f"run-{self.number}", CAP)

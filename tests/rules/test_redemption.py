@@ -14,6 +14,7 @@ from rules.events import CouponRedeemed, CouponRestored
 from rules.idempotency import KEPT_MS, Request, forget_old, once
 from rules.redemption import UNDO_MS, Till
 from rules.tables import budget, coupon, coupon_event, idempotency, redemption
+from rules.times import Calendar
 
 NOON_MS = 1_795_233_600_000
 MINUTE_MS = 60_000
@@ -23,7 +24,7 @@ SHOP = "cafe-luna"
 
 @pytest.fixture
 def till(ledger, codes):
-    return Till(ledger, codes)
+    return Till(ledger, codes, Calendar("Asia/Shanghai"))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from rules.expression import VARIABLES
 from rules.lint import check
-from rules.shape import BOOK, BUDGET, FINISH, HOLDOUT, JOURNEY, LIMITS, OFFER, SEGMENT, START, STEP
+from rules.shape import BOOK, BUDGET, FINISH, HOLDOUT, JOURNEY, LIMITS, OFFER, REDEEM, SEGMENT, START, STEP
 from rules.source import ERROR
 from rules.words import VOCABULARY
 from tests.promoting import ROOT
@@ -16,7 +16,7 @@ from tests.promoting import ROOT
 PAGE = (ROOT / "rules" / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 ROWS = re.findall(r"^\| `(\w+)` \| .* \| `(\{.*\})` \|$", PAGE, re.MULTILINE)
-PARTS = (BOOK, OFFER, LIMITS, BUDGET, HOLDOUT, SEGMENT, JOURNEY, START, FINISH, STEP)
+PARTS = (BOOK, OFFER, REDEEM, LIMITS, BUDGET, HOLDOUT, SEGMENT, JOURNEY, START, FINISH, STEP)
 MORE_OFFERS = """\
   coffee+: {title: b, shops: [cafe-luna], cost: 900, valid: 40m}
   lunch: {title: c, shops: [noodle-hut], cost: 1000, valid: 60m}

@@ -3,103 +3,17 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import httpx2
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
-from engine.access import Access
-from engine.app import create_app
-from engine.clock import Pace, system_clock
-from engine.events import PresenceEvent
-from engine.identity import Identity, Newcomer
-from engine.keys import Keys
-from engine.ledger import open_ledger
 from engine.live import LiveState, open_live
 from rules import api
+from rules.book import Redeem
 from rules.codes import Codes
-from rules.coupons import Coupons
-from rules.events import CouponEvent
-from rules.outbox import Inbox, Outbox
-from rules.redemption import Till
-from rules.times import Calendar
-from rules.wallet import ShopPlace, Wallets
-
-NOON_MS = 1_795_233_600_000
-MINUTE_MS = 60_000
-SHOPS = {"cafe-luna": ShopPlace(key="cafe-luna", name={"en": "Café Luna", "zh-Hans": "月光咖啡"}, level="L1")}
-PATIENCE_S = 30
-
-
-class Site:
-    """The rules' API over a fresh SQLite ledger, noon at first sight, and one member Ana with all consents."""
-
-    def __init__(self, folder, live: LiveState) -> None:
-        self.ledger = open_ledger(f"sqlite:///{folder / 'ledger.sqlite'}", PresenceEvent | CouponEvent)
-        self.codes, self.access, self.inbox = Codes(b"k" * 32, b"p" * 32), Access(b"s" * 32), Inbox()
-        self.identity = Identity(self.ledger, Keys(b"m" * 32), "demo", bytes)
-        self.coupons = Coupons(self.ledger, self.codes)
-        self.outbox = Outbox(self.ledger, self.coupons, self.identity)
-        self.consents_changed = 0
-        pace = Pace(system_clock(), NOON_MS, 1.0)
-        with self.ledger.write() as tx:
-            ana = Newcomer("ana", "Ana", consents=("presence", "personal_offers", "inbox"))
-            (self.ana,) = self.identity.join(tx, [ana], NOON_MS, place="form")
-        router = api.routes(
-            ledger=self.ledger, wallets=Wallets(self.codes, self.identity, SHOPS, pace, "Asia/Shanghai"),
-            till=Till(self.ledger, self.codes), inbox=self.inbox, identity=self.identity, live=live,
-            access=self.access, pace=pace, calendar=Calendar("Asia/Shanghai"), consents_changed=self._note,
-        )  # fmt: skip
-        self.app = create_app([router], folder / "no-pages")
-
-    def _note(self) -> None:
-        self.consents_changed += 1
-
-    def as_(self, role: str, subject: object) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.access.key(role, subject)}"}
-
-    @property
-    def as_ana(self) -> dict[str, str]:
-        return self.as_("member", self.ana)
-
-    @property
-    def as_cafe(self) -> dict[str, str]:
-        return self.as_("shop", "cafe-luna")
-
-    def deliver(self, new) -> str:
-        """Give a coupon, carry it to the inbox, wake open pages; its code."""
-        with self.ledger.write() as tx:
-            given = self.coupons.issue(tx, new)
-        self.outbox.round(NOON_MS, 1)
-        with self.ledger.read() as tx:
-            self.inbox.hear(recorded.event for recorded in self.ledger.since(tx, 0, 1_000))
-        return self.codes.of(given)
-
-
-@pytest.fixture(scope="module")
-def live_client(tmp_path_factory):
-    with open_live("embedded://", tmp_path_factory.mktemp("live")) as client:
-        yield client
-
-
-@pytest.fixture
-def site(tmp_path, live_client) -> Iterator[Site]:
-    live_client.flushall()
-    site = Site(tmp_path, LiveState(live_client, "demo"))
-    yield site
-    site.ledger.close()
-
-
-@pytest.fixture
-def http(site) -> Iterator[TestClient]:
-    with TestClient(site.app, base_url="http://mall.test") as client:
-        yield client
-
+from tests.tilling import NOON_MS, Site
 
 # -- the wallet ---------------------------------------------------------------------------------------
 
@@ -238,6 +152,34 @@ def test_one_shop_does_not_slow_down_another(http, site):
     assert answer.status_code == 404
 
 
+def test_a_till_learns_what_the_member_could_use(http, site, a_coffee):
+    code = site.deliver(a_coffee(member=site.ana))
+    answer = http.post("/v1/qualifications", headers=site.as_cafe, json={"code": code}).json()
+    assert [(one["offer"], one["usable"]) for one in answer["coupons"]] == [("coffee", True)]
+    assert code not in str(answer)
+
+
+def test_unknown_and_foreign_codes_look_alike(http, site):
+    foreign, unknown = Codes(b"x" * 32, b"y" * 32).of("theirs"), site.codes.of("nobody's")
+    for path in ("/v1/qualifications", "/v1/validations", "/v1/redemptions"):
+        first, second = (http.post(path, headers=site.as_cafe, json={"code": code}) for code in (foreign, unknown))
+        assert (first.status_code, first.json()) == (second.status_code, second.json()) and first.status_code == 404
+
+
+def test_a_stranger_cannot_tell_a_good_code_from_a_bad_one(http, site, a_coffee):
+    good, bad = site.deliver(a_coffee(member=site.ana)), site.codes.of("nobody's")
+    for path in ("/v1/qualifications", "/v1/validations", "/v1/redemptions"):
+        assert http.post(path, json={"code": good}).json() == http.post(path, json={"code": bad}).json()
+
+
+def test_a_condition_that_fails_says_which(http, site, a_coffee):
+    code = site.deliver(a_coffee(member=site.ana, redeem=Redeem(spend_minor=30_000)))
+    answer = redeem(http, site, code, amount_minor=100)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/condition-failed")
+    assert answer.json()["path"] == "offers/coffee/redeem/spend"
+    assert redeem(http, site, code, amount_minor=30_000).status_code == 200
+
+
 def test_a_till_works_while_the_live_state_is_away(tmp_path, a_coffee):
     with open_live("redis://127.0.0.1:1/0", tmp_path) as away:
         site = Site(tmp_path, LiveState(away, "demo"))
@@ -294,30 +236,24 @@ def test_a_settlement_opens_in_a_spreadsheet(http, site, a_coffee):
     assert row["local_time"].startswith("2026-11-21 12:0")
 
 
+def test_a_funder_settles_what_all_shops_gave_on_its_behalf(http, site, a_coffee):
+    code = site.deliver(a_coffee(member=site.ana, funder="bean-brand", shops=("cafe-luna", "grill-9")))
+    http.post("/v1/redemptions", headers=site.as_("shop", "grill-9"), json={"code": code})
+    redeem(http, site, site.deliver(a_coffee(member=site.ana, step="lunch", cost=120)))
+    operator = site.as_("operator", "demo")
+    brand, mall = (http.get(f"/v1/funders/{who}/settlement", headers=operator).json() for who in ("bean-brand", "mall"))
+    assert [(line["shop"], line["cost_minor"]) for line in brand["lines"]] == [("grill-9", 60)]
+    assert (mall["redeemed"], mall["cost_minor"]) == (1, 120)
+    header, line = http.get("/v1/funders/bean-brand/settlement.csv", headers=operator).text.splitlines()
+    row = dict(zip(header.split(","), line.split(","), strict=True))
+    assert (row["funder"], row["shop"], row["cost_minor"], row["state"]) == ("bean-brand", "grill-9", "60", "redeemed")
+
+
+def test_what_a_funder_pays_is_for_operators(http, site):
+    assert http.get("/v1/funders/mall/settlement", headers=site.as_cafe).status_code == 403
+
+
 # -- the stream ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def served(app) -> Iterator[str]:
-    """A real server on a free port: only over a real connection does a stream end when its page closes."""
-    with socket.socket() as port:
-        port.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [port]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{port.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-@pytest.fixture
-def browser(site) -> Iterator[httpx2.Client]:
-    unlimited = httpx2.Limits(max_connections=None)
-    with served(site.app) as url, httpx2.Client(base_url=url, timeout=PATIENCE_S, limits=unlimited) as client:
-        yield client
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import type { Problem } from '../http';
 export interface Attempt {
   code: string;
   key: string;
+  /** What the customer pays, once the coupon asked for it. */
+  amount_minor?: number;
 }
 
 export type Screen =

@@ -37,7 +37,7 @@ export async function redeem(): Promise<void> {
 export async function send(attempt: Attempt): Promise<void> {
   happen({ kind: 'sent', attempt });
   const answer = await ask('post', '/v1/redemptions', {
-    body: { code: grouped(attempt.code) },
+    body: { code: grouped(attempt.code), till: '', amount_minor: attempt.amount_minor ?? null },
     idempotencyKey: attempt.key,
   });
   if (answer.ok) happen({ kind: 'coupon.redeemed', redemption: answer.body });

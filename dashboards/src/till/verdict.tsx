@@ -1,12 +1,12 @@
 /** The answer, to be seen from two steps away: green or red, and why. */
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { now_ms } from '../clock';
-import { dateAndTime, length, timeOfDay } from '../format';
+import { dateAndTime, length, MINOR, money, timeOfDay } from '../format';
 import type { Problem } from '../http';
 import { Cross, Tick, Undo } from '../icons';
 import { called } from '../language';
 import { grouped } from './code';
-import type { Screen } from './state';
+import type { Attempt, Screen } from './state';
 import { happen, send, undo } from './store';
 import { words } from './words';
 
@@ -19,6 +19,8 @@ export function reason({ kind, title, facts }: Problem): string {
   const say = words.value.reasons;
   const redeemed_ms = number(facts['redeemed_ms']);
   const expires_ms = number(facts['expires_ms']);
+  const starts_ms = number(facts['starts_ms']);
+  const spend_minor = number(facts['spend_minor']);
   switch (kind) {
     case 'not-found':
       return String(facts['reason'] ?? '').startsWith('mistyped') ? say.mistyped : say.unknown;
@@ -30,8 +32,16 @@ export function reason({ kind, title, facts }: Problem): string {
       return facts['reason'] === 'superseded' ? say.superseded : say.void;
     case 'wrong-shop':
       return say.wrongShop;
+    case 'wrong-holder':
+      return say.wrongHolder;
     case 'not-yet-valid':
-      return say.notYet;
+      return starts_ms === null ? say.notYet : say.notBefore(timeOfDay(starts_ms));
+    case 'outside-hours':
+      return say.hours(String(facts['hours'] ?? ''));
+    case 'condition-failed':
+      return spend_minor === null ? title : say.spend(money(spend_minor));
+    case 'in-progress':
+      return say.tooMany;
     case 'too-many-requests':
       return say.tooMany;
     case 'unreachable':
@@ -52,6 +62,39 @@ function Onwards({ children, act }: { children: string; act: () => void }) {
     <button ref={button} class="onwards" type="button" onClick={act}>
       {children}
     </button>
+  );
+}
+
+/** A coupon from an amount on: what is paid, asked for only where it matters. */
+function Amount({ attempt, least_minor }: { attempt: Attempt; least_minor: number }) {
+  const [amount, setAmount] = useState('');
+  const say = words.value;
+  const amount_minor = Math.round(Number(amount) * MINOR);
+  const enough = amount_minor >= least_minor;
+  return (
+    <form
+      class="amount"
+      onSubmit={(event) => {
+        event.preventDefault();
+        // Another question than the refused one, so another key.
+        if (enough) void send({ ...attempt, key: crypto.randomUUID(), amount_minor });
+      }}
+    >
+      <label for="amount">{say.amount}</label>
+      <input
+        id="amount"
+        type="number"
+        inputmode="decimal"
+        min={least_minor / MINOR}
+        step="0.01"
+        required
+        value={amount}
+        onInput={(event) => setAmount(event.currentTarget.value)}
+      />
+      <button class="onwards" type="submit">
+        {say.redeem}
+      </button>
+    </form>
   );
 }
 
@@ -101,6 +144,7 @@ export function Yes({ screen }: { screen: Screen & { name: 'yes' } }) {
 export function No({ screen }: { screen: Screen & { name: 'no' } }) {
   const { attempt, problem } = screen;
   const say = words.value;
+  const least_minor = problem.kind === 'condition-failed' ? number(problem.facts['spend_minor']) : null;
   const unsure = problem.kind === 'unreachable' || problem.status >= 500 || problem.status === 429;
   return (
     <section class={`verdict ${unsure ? 'unsure' : 'no'}`} data-verdict={unsure ? 'unsure' : 'no'} data-reason={problem.kind}>
@@ -110,6 +154,7 @@ export function No({ screen }: { screen: Screen & { name: 'no' } }) {
         <p class="why">{reason(problem)}</p>
         <p class="code">{grouped(attempt.code)}</p>
       </div>
+      {least_minor !== null && <Amount attempt={attempt} least_minor={least_minor} />}
       {unsure && <Onwards act={() => void send(attempt)}>{say.again}</Onwards>}
       {unsure ? (
         <button class="undo" type="button" onClick={next}>

@@ -23,7 +23,7 @@ function Switch({ consent }: { consent: Consent }) {
           {what}
         </span>
         <span class="standing" aria-live="polite">
-          {state.value.failed === purpose ? say.failed : standing(consent)}
+          {state.value.failed === purpose ? say.problems[state.value.problem ?? 'failed'] : standing(consent)}
         </span>
       </label>
       <input

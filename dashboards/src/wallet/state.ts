@@ -1,6 +1,7 @@
 /** What the wallet knows, and how each thing that happens changes it. */
 import type { Coupon, Wallet } from '../contract';
 import type { Link } from '../stream';
+import type { PushProblem } from './push';
 
 export interface State {
   wallet: Wallet | null;
@@ -10,13 +11,15 @@ export interface State {
   /** Purposes whose switch was turned and not yet answered, and to what. */
   turning: ReadonlyMap<string, boolean>;
   failed: string | null;
+  /** What stood in the way, where it was not the server. */
+  problem: PushProblem | null;
 }
 
 export type Happening =
   | { kind: 'wallet'; wallet: Wallet }
   | { kind: 'link'; link: Link }
   | { kind: 'consent.turned'; purpose: string; granted: boolean }
-  | { kind: 'consent.answered'; purpose: string; saved: boolean };
+  | { kind: 'consent.answered'; purpose: string; saved: boolean; problem: PushProblem | null };
 
 export function reduce(state: State, event: Happening): State {
   switch (event.kind) {
@@ -28,11 +31,11 @@ export function reduce(state: State, event: Happening): State {
     case 'link':
       return { ...state, link: event.link };
     case 'consent.turned':
-      return { ...state, failed: null, turning: new Map(state.turning).set(event.purpose, event.granted) };
+      return { ...state, failed: null, problem: null, turning: new Map(state.turning).set(event.purpose, event.granted) };
     case 'consent.answered': {
       const turning = new Map(state.turning);
       turning.delete(event.purpose);
-      return { ...state, turning, failed: event.saved ? null : event.purpose };
+      return { ...state, turning, failed: event.saved ? null : event.purpose, problem: event.problem };
     }
   }
 }

@@ -9,12 +9,14 @@ const PURPOSES_EN: Record<string, { name: string; what: string }> = {
   personal_offers: { name: 'Offers for me', what: 'Where I am and what I redeemed may decide which coupon I get next.' },
   inbox: { name: 'Coupons in this wallet', what: 'New coupons may appear on this page.' },
   web_push: { name: 'Notifications', what: 'New coupons may be announced on this phone while the page is closed.' },
+  messages: { name: 'Messages', what: 'New coupons may be announced by message.' },
 };
 const PURPOSES_ZH: typeof PURPOSES_EN = {
   presence: { name: '我的到访', what: '传感器可以通过商场 Wi-Fi 认出我的手机，并知道我在哪个区域。关闭后一分钟内，传感器不再认得它。' },
   personal_offers: { name: '个性化优惠', what: '可以依据我的位置和核销记录决定下一张优惠券。' },
   inbox: { name: '卡包内接收优惠券', what: '新的优惠券可以出现在本页。' },
   web_push: { name: '通知', what: '关闭页面时，也可以在此手机上通知我有新的优惠券。' },
+  messages: { name: '短信', what: '可以发消息通知我有新的优惠券。' },
 };
 
 export const words = bilingual(
@@ -47,7 +49,11 @@ export const words = bilingual(
     withdrawn: (when: string) => `Withdrawn ${when}`,
     never: 'Not allowed',
     lost: (when: string) => `Not connected. What you see is as of ${when}.`,
-    failed: 'That was not saved. Try again.',
+    problems: {
+      failed: 'That was not saved. Try again.',
+      denied: 'This browser does not allow it. Allow notifications for this page in its settings, then try again.',
+      unsupported: 'This browser cannot do that. On an iPhone, add the wallet to the home screen and open it there.',
+    },
   },
   {
     title: '卡包',
@@ -78,6 +84,10 @@ export const words = bilingual(
     withdrawn: (when: string) => `已于 ${when} 撤回`,
     never: '未允许',
     lost: (when: string) => `未连接。当前显示的是 ${when} 的内容。`,
-    failed: '未能保存，请重试。',
+    problems: {
+      failed: '未能保存，请重试。',
+      denied: '浏览器未允许通知。请在浏览器设置中允许本页发送通知，然后重试。',
+      unsupported: '此浏览器不支持通知。使用 iPhone 时，请先将卡包添加到主屏幕，再从主屏幕打开。',
+    },
   },
 );
