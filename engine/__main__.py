@@ -205,6 +205,38 @@ def explain(
     answer(settings(data_folder=data), member, at=at, day=day, step=step, language=language, as_json=as_json)
 
 
+imports = typer.Typer(no_args_is_help=True, help="Take in what other programs of the mall know, from CSV files.")
+app.add_typer(imports, name="import")
+CsvFile = Annotated[Path, typer.Argument(help="CSV, UTF-8, with the names of the columns in its first line")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Change nothing: say what would be")]
+
+
+@imports.command("members")
+def import_members(file: CsvFile, dry_run: Dry = False, as_json: AsJson = False, data: DataFolder = None) -> None:
+    """What the mall knows of members: login, then birthday, language, home_km or attributes of your own.
+
+    Good lines are taken, bad ones named with the way out. An empty cell tells nothing, - clears what was known.
+    The same file again changes nothing.
+    """
+    from engine import importing
+
+    if not importing.members(settings(data_folder=data), file, out, dry_run=dry_run, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@imports.command("receipts")
+def import_receipts(file: CsvFile, dry_run: Dry = False, as_json: AsJson = False, data: DataFolder = None) -> None:
+    """What was bought: shop, receipt, at, amount_minor, and member or coupon.
+
+    So that spending is known of members who redeem nothing, too. A receipt counts once a shop, however often it is
+    told. Nothing is kept of buyers who are no members.
+    """
+    from engine import importing
+
+    if not importing.receipts(settings(data_folder=data), file, out, dry_run=dry_run, as_json=as_json):
+        raise typer.Exit(1)
+
+
 @app.command()
 def key(
     role: Annotated[str, typer.Argument(help="operator, shop or member")],

@@ -69,4 +69,14 @@ class VisitEnded(Moment, frozen=True, tag="visit.ended"):
     cause: str
 
 
-PresenceEvent = VisitStarted | ZoneEntered | ZoneDwelt | ZoneLeft | VisitSilent | VisitResumed | VisitEnded
+class ConsentChanged(Moment, frozen=True, tag="consent.changed"):
+    """A member granted or withdrew a consent after joining; visit is empty, as it may be said anywhere."""
+
+    purpose: str
+    granted: bool
+
+
+# Consents are among them: withdrawing ends what presence has begun.
+PresenceEvent = (
+    VisitStarted | ZoneEntered | ZoneDwelt | ZoneLeft | VisitSilent | VisitResumed | VisitEnded | ConsentChanged
+)

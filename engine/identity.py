@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine import tables
+from engine.clock import system_clock
+from engine.events import ConsentChanged, id_of
 from engine.keys import Keys
 from engine.ledger import Ledger
 from sensors import wire
@@ -105,7 +107,8 @@ class Identity:
             new = tx.execute(insert.returning(tables.member.c.id)).scalar()
             if new is not None:
                 for purpose in newcomer.consents:
-                    self.consent(tx, new, purpose, True, at_ms, language=newcomer.language, place=place)
+                    said = Consent(purpose, True, at_ms)
+                    self._note(tx, new, said, language=newcomer.language, place=place)
                 ids.append(new)
             else:
                 known = sa.select(tables.member.c.id).where(tables.member.c.login == newcomer.login)
@@ -124,20 +127,23 @@ class Identity:
         place: str,
         text_version: str = "1",
     ) -> None:
-        """Append what a member decided. Raises UnknownMember."""
+        """Append what a member decided, and tell whoever follows the ledger. Raises UnknownMember."""
         if tx.execute(sa.select(tables.member.c.id).where(tables.member.c.id == member)).scalar() is None:
             raise UnknownMember(member)
-        tx.execute(
-            sa.insert(tables.consent).values(
-                member=member,
-                purpose=purpose,
-                granted=granted,
-                at_ms=at_ms,
-                text_version=text_version,
-                language=language,
-                place=place,
-            )
+        said = Consent(purpose, granted, at_ms)
+        number = self._note(tx, member, said, language=language, place=place, text_version=text_version)
+        event = ConsentChanged(
+            id=id_of("consent.changed", number), at_ms=at_ms, member=member, visit="", purpose=purpose, granted=granted
         )
+        self._ledger.append(tx, [event], heard_real_ms=system_clock())
+
+    @staticmethod
+    def _note(
+        tx: sa.Connection, member: int, said: Consent, *, language: str, place: str, text_version: str = "1"
+    ) -> int:
+        """One more line of what a member decided; its number."""
+        row = {"member": member, **said._asdict(), "text_version": text_version, "language": language, "place": place}
+        return int(tx.execute(sa.insert(tables.consent).values(row).returning(tables.consent.c.seq)).scalar_one())
 
     def consents(self, tx: sa.Connection, member: int) -> list[Consent]:
         """The last word on each purpose, for one member."""

@@ -51,7 +51,7 @@ from engine.stream import Stream
 from engine.surroundings import Surroundings
 from engine.tuning import Tuning
 from rules import api as rules_api
-from rules import book_api, channels_api, explain_api
+from rules import book_api, channels_api, explain_api, receipts_api
 from rules.book import Book, Mall
 from rules.codes import Codes
 from rules.coupons import Coupons
@@ -62,6 +62,7 @@ from rules.idempotency import forget_old
 from rules.inbox import Inbox
 from rules.parcel import NoTemplate
 from rules.promote import Promotion
+from rules.receipts import Receipts
 from rules.redemption import Till
 from rules.sending import Senders
 from rules.shelf import Shelf
@@ -292,6 +293,9 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             pace=settings.pace,
             calendar=Calendar(book.calendar.timezone),
             consents_changed=ingest.consents_changed,
+        ),
+        receipts_api.routes(
+            receipts=Receipts(ledger, codes, plan.shops(), book.calendar), access=access, pace=settings.pace
         ),
         explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
         book_api.routes(ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace),

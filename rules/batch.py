@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from math import ceil
+from types import MappingProxyType
 
 import sqlalchemy as sa
 
-from engine.events import Moment, id_of
+from engine.events import ConsentChanged, Moment, id_of
 from rules import journey
-from rules.book import Book
-from rules.budgets import Charge
+from rules.book import Book, Offer
+from rules.budgets import SHOP, Charge
+from rules.capacity import all_left, rooms
 from rules.coupons import Coupons, New, Refused
 from rules.journey import FINISHED, Instance, Issue, Note
 from rules.moving import Fate, moved
 from rules.recall import Decision, Known, Recall
 from rules.source import SourceError
-from rules.standing import SUPERSEDED, VOID, Exposure, Standing
+from rules.standing import OFFERS_CONSENT, SUPERSEDED, VOID, Exposure, Standing
+
+# Without either of these nothing may be decided about a member.
+WANTED = (OFFERS_CONSENT, "presence")
 
 
 class Batch:
@@ -39,7 +45,13 @@ class Batch:
         self._tx, self._recall, self._coupons = tx, recall, coupons
         self._book, self._book_of, self._now_ms = book, book_of, now_ms
         self._before = recall.load(tx, members, now_ms)
-        self._known = {member: Known(known.standing, dict(known.runs)) for member, known in self._before.items()}
+        # One for all members of the batch: what one is given, the next cannot have.
+        self._room = all_left(tx, book, now_ms)
+        room = MappingProxyType(self._room)
+        self._known = {
+            member: Known(known.standing._replace(room=room), dict(known.runs))
+            for member, known in self._before.items()
+        }
         self._decisions: list[Decision] = []
         self._noted: Counter[tuple[str, str]] = Counter()
 
@@ -47,6 +59,8 @@ class Batch:
         """One event: what is known changes, journeys begin, and those that run go on. late: it may be history."""
         known = self._known[event.member]
         known.standing = known.standing.after(event)
+        if isinstance(event, ConsentChanged) and not event.granted and event.purpose in WANTED:
+            self._withdraw(known, event.id, heard_real_ms)
         for one in self._book.journeys.values():
             begun, note = journey.enter(one, event, known.standing, self._book, self._now_ms)
             if begun is not None:
@@ -110,12 +124,23 @@ class Batch:
                 ended, note = journey.stopped(run, "visit ended")
                 self._keep(known, ended, cause, [note])
         for exposure in known.standing.live(self._now_ms):
-            if not exposure.visit_bound or exposure.visit == visit:
-                continue
-            if exposure.coupon is None or self._coupons.void(
-                self._tx, exposure.coupon, self._now_ms, "journey", "visit ended", heard_real_ms=heard_real_ms
-            ):
-                known.standing = known.standing.ended(exposure.id, self._now_ms, VOID)
+            if exposure.visit_bound and exposure.visit != visit:
+                self._take_back(known, exposure, "visit ended", heard_real_ms)
+
+    def _withdraw(self, known: Known, cause: str, heard_real_ms: int) -> None:
+        """Nothing is waited for any more, and nothing that is out stays good."""
+        for run in list(known.runs.values()):
+            if run.phase != FINISHED:
+                ended, note = journey.stopped(run, "consent withdrawn")
+                self._keep(known, ended, cause, [note])
+        for exposure in known.standing.live(self._now_ms):
+            self._take_back(known, exposure, "consent withdrawn", heard_real_ms)
+
+    def _take_back(self, known: Known, exposure: Exposure, why: str, heard_real_ms: int) -> None:
+        if exposure.coupon is None or self._coupons.void(
+            self._tx, exposure.coupon, self._now_ms, "journey", why, heard_real_ms=heard_real_ms
+        ):
+            known.standing = known.standing.ended(exposure.id, self._now_ms, VOID)
 
     def _go_on(self, known: Known, here: Instance, cause: str, heard_real_ms: int, late: bool) -> Instance:
         book = self._book_of(self._tx, here.version)
@@ -148,35 +173,44 @@ class Batch:
         now_ms, offer = self._now_ms, issue.offer
         replaced = known.standing.exposure(issue.supersedes) if issue.supersedes else None
         coupon: str | None = None
-        if not issue.ghost:
-            new = New(
-                member=run.member,
-                visit=run.visit,
-                journey=run.journey,
-                instance=run.id,
-                step=issue.step,
-                rung=issue.rung,
-                offer=offer.key,
-                shops=offer.shops,
-                cost=offer.cost,
-                issued_ms=now_ms,
-                wait_ms=issue.wait_ms,
-                expires_ms=now_ms + offer.valid_ms,
-                cause=cause,
-                heard_real_ms=heard_real_ms,
-                title=offer.title,
-                why=issue.why,
-                terms=offer.terms,
-                funder=offer.funder,
-                redeem=offer.redeem,
-                budgets=_charges(book, run.visit, now_ms),
-                supersedes=replaced.coupon if replaced else None,
-            )
+        new = New(
+            member=run.member,
+            visit=run.visit,
+            journey=run.journey,
+            instance=run.id,
+            step=issue.step,
+            rung=issue.rung,
+            offer=offer.key,
+            shops=offer.shops,
+            cost=offer.cost,
+            reserve=ceil(offer.cost * book.limits.expected_redemption),
+            issued_ms=now_ms,
+            wait_ms=issue.wait_ms,
+            expires_ms=now_ms + offer.valid_ms,
+            cause=cause,
+            heard_real_ms=heard_real_ms,
+            title=offer.title,
+            why=issue.why,
+            terms=offer.terms,
+            funder=offer.funder,
+            redeem=offer.redeem,
+            budgets=_charges(book, run, offer, now_ms),
+            rooms=rooms(book, offer, now_ms),
+            supersedes=replaced.coupon if replaced else None,
+        )
+        if issue.ghost or not issue.drawn:
+            # Whoever is sent nothing meets the same limits, or the two could not be compared.
+            refusal = self._coupons.refusal(self._tx, new)
+            if refusal is not None:
+                return refusal
+        else:
             try:
                 self._coupons.issue(self._tx, new)
-            except Refused as refusal:
-                return refusal.reason
+            except Refused as refused:
+                return refused.reason
             coupon = new.id
+            if new.rooms:
+                self._room.update(all_left(self._tx, self._book, now_ms))
         if replaced is not None:
             known.standing = known.standing.ended(replaced.id, now_ms, SUPERSEDED)
         exposure = Exposure(
@@ -189,10 +223,12 @@ class Batch:
             rung=issue.rung,
             offer=offer.key,
             coupon=coupon,
-            ghost=issue.ghost,
+            ghost=coupon is None,
             visit_bound=offer.visit_bound,
             at_ms=now_ms,
             expires_ms=now_ms + offer.valid_ms,
+            propensity=issue.propensity,
+            drawn=issue.drawn,
         )
         known.standing = known.standing.exposed(exposure)
         return None
@@ -235,6 +271,7 @@ class Batch:
                 reason=note.because,
                 cause=cause,
                 trace=note.lines,
+                propensity=note.propensity,
             )
         )
 
@@ -243,10 +280,13 @@ def _exposure_id(run: Instance, issue: Issue) -> str:
     return id_of("exposure", run.id, issue.step, issue.rung)
 
 
-def _charges(book: Book, visit: str, now_ms: int) -> tuple[Charge, ...]:
-    charges = []
-    if book.limits.budget_day is not None:
-        charges.append(Charge("day", book.calendar.day(now_ms).isoformat(), book.limits.budget_day))
-    if book.limits.budget_visit is not None:
-        charges.append(Charge("visit", visit, book.limits.budget_visit))
-    return tuple(charges)
+def _charges(book: Book, run: Instance, offer: Offer, now_ms: int) -> tuple[Charge, ...]:
+    """Every budget that a coupon draws on. Of the shops it is good at each sets money aside, and one will pay."""
+    limits, today = book.limits, book.calendar.day(now_ms).isoformat()
+    caps = [
+        ("day", today, limits.budget_day),
+        ("visit", run.visit, limits.budget_visit),
+        (f"journey:{run.journey}", today, book.journeys[run.journey].budget_day),
+        *((f"{SHOP}{shop}", today, limits.budget_shops.get(shop)) for shop in offer.shops),
+    ]
+    return tuple(Charge(scope, span, cap) for scope, span, cap in caps if cap is not None)

@@ -66,10 +66,10 @@ THE_MALL = "mall"
 
 
 class Cap(NamedTuple):
-    """At most *most* per step, per visit or per rolling time of window_ms."""
+    """At most *most* per step, per visit or per rolling time of window_ms; a capacity also live now, or per day."""
 
     most: int
-    per: str  # "step", "visit" or "time"
+    per: str  # "step", "visit" or "time"; of a capacity "time", "day" or "now"
     window_ms: int
     path: str
 
@@ -83,7 +83,8 @@ class Cap(NamedTuple):
 class Offer:
     """What may be given. cost (minor units) is what a redemption costs its funder, and feeds every budget.
 
-    capacity: at most so many coupons of it, to all members together, within a rolling time
+    capacity  at most so many coupons of it, to all members together: live now, of a day, or within a rolling time
+    chance    with what probability it is sent once it is decided; below 1 it measures what sending changes
     """
 
     key: str
@@ -93,6 +94,7 @@ class Offer:
     valid_ms: int
     terms: Texts | None = None
     capacity: Cap | None = None
+    chance: float = 1.0
     visit_bound: bool = False  # void when the visit ends, however long it would still be valid
     funder: str = THE_MALL  # a shop, a brand, the mall: whoever the settlement is sent to
     redeem: Redeem = AT_ONCE
@@ -100,13 +102,22 @@ class Offer:
 
 @dataclass(frozen=True)
 class Limits:
-    """What holds over all journeys. budget_day, budget_visit: minor units, None for no such budget."""
+    """What holds over all journeys. Budgets are minor units, None for no such budget.
+
+    budget_shops         shop -> what its coupons may cost in a day
+    expected_redemption  the part of a coupon's cost that is set aside when it is given. Below 1 it bets that not
+                         everybody redeems, and a budget can be overspent if they do
+    capacity             shop -> how many live coupons may be good there
+    """
 
     quiet: Hours | None = None
     member: tuple[Cap, ...] = ()
     upgrades: tuple[Cap, ...] = ()
     budget_day: int | None = None
     budget_visit: int | None = None
+    budget_shops: Mapping[str, int] = field(default_factory=dict)
+    expected_redemption: float = 1.0
+    capacity: Mapping[str, Cap] = field(default_factory=dict)
     holdout_percent: int = 0
     holdout_salt: str = ""
 
@@ -130,6 +141,7 @@ class Step:
     """One link of a chain.
 
     upgrade_if  what must hold for a better offer than the one that is out
+    chance      with what probability its first offer is sent; left out, the step waits as if it had been
     optional    gives way as soon as the step listed next is ready
     redeemed, exhausted  the step to go on with, where it is not the next in the list
     """
@@ -143,6 +155,7 @@ class Step:
     skip_after_ms: int | None = None
     optional: bool = False
     jitter_ms: int = 0
+    chance: float = 1.0
     redeemed: str | None = None
     exhausted: str | None = None
 
@@ -176,6 +189,7 @@ class Journey:
     start: Start
     steps: tuple[Step, ...]
     join: Join | None = None
+    budget_day: int | None = None  # minor units
     index: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:

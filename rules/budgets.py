@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from engine.ledger import Ledger
 from rules.tables import budget
 
+SHOP = "shop:"
+
 
 class Charge(NamedTuple):
     """One budget that a coupon draws on: of what, over which span, and how much that may be in all."""
@@ -54,6 +56,22 @@ class Budgets:
         for charge in sorted(charges):  # everybody in the same order, so that nobody waits in a circle
             if not self._reserve(tx, charge._asdict() | {"reserved": amount}):
                 raise Exhausted(charge, amount)
+
+    @staticmethod
+    def lacking(tx: sa.Connection, charges: Iterable[Charge], amount: int) -> Charge | None:
+        """The first of *charges* that could not set *amount* aside now; nothing is changed."""
+        for charge in sorted(charges):
+            mine = (budget.c.scope == charge.scope, budget.c.span == charge.span)
+            held = tx.execute(sa.select(budget.c.reserved + budget.c.spent).where(*mine)).scalar() or 0
+            if held + amount > charge.cap:
+                return charge
+        return None
+
+    def spend(self, tx: sa.Connection, budgets: Iterable[Any], shop: str, *, reserved: int, spent: int) -> None:
+        """The same for a coupon that *shop* redeems, or undoes: of the shops it was good at, only that one pays."""
+        pays = [which for which in budgets if not which[0].startswith(SHOP) or which[0] == SHOP + shop]
+        self.move(tx, pays, reserved=reserved, spent=spent)
+        self.move(tx, [which for which in budgets if which not in pays], reserved=reserved)
 
     def move(self, tx: sa.Connection, budgets: Iterable[Any], *, reserved: int = 0, spent: int = 0) -> None:
         """Add to what is reserved and spent of every [scope, span]; a negative amount takes away."""

@@ -18,6 +18,7 @@ from engine.hot import nested
 from engine.ledger import Ledger
 from rules.book import AT_ONCE, THE_MALL, Redeem
 from rules.budgets import Budgets, Charge, Exhausted
+from rules.capacity import Room, full
 from rules.codes import Codes, tail
 from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponSuperseded, CouponVoided
 from rules.life import Act, State, after
@@ -67,6 +68,7 @@ class New:
     heard_real_ms  when the engine heard what led to it; the latency of its delivery counts from here
     reserve        what to set aside of each budget; None is the full cost. Below the cost it bets that
                    not everybody redeems: say so in the book
+    rooms          the capacities it takes up
     supersedes     the coupon it takes the place of: both happen or neither
     wait_ms        how long it is waited for before a better one takes its place: later it need not arrive any more
     funder         who pays the cost
@@ -91,6 +93,7 @@ class New:
     terms: Mapping[str, str] | None = None
     reserve: int | None = None
     budgets: tuple[Charge, ...] = ()
+    rooms: tuple[Room, ...] = ()
     supersedes: str | None = None
     channels: tuple[str, ...] = ("inbox",)
     actor: str = "journey"
@@ -112,7 +115,7 @@ class Refused(Exception):
     """The coupon was not given, and nothing has changed.
 
     reason  live-offer (the member holds another), superseded-not-live (redeemed or gone just before),
-            budget:<scope>
+            budget:<scope>, capacity:<offer or shop>
     """
 
     def __init__(self, reason: str) -> None:
@@ -139,6 +142,9 @@ class Coupons:
         self._ended(tx, self._expire_of(tx, {"holder": new.member, "now_ms": new.issued_ms}), new.heard_real_ms)
         with nested(tx):
             self._put(tx, new)
+            crowded = full(tx, new.rooms, more=0)  # this one is counted already
+            if crowded is not None:
+                raise Refused(f"capacity:{crowded.of}")
             try:
                 self._budgets.reserve(tx, new.budgets, new.reserved)
             except Exhausted as problem:
@@ -146,6 +152,15 @@ class Coupons:
         row = vars(new) | {"id": new.id}
         self._tell(tx, [moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)], new.heard_real_ms)
         return new.id
+
+    def refusal(self, tx: sa.Connection, new: New) -> str | None:
+        """Why *issue* would refuse for want of room or money, without giving anything: what ghosts are held to."""
+        self._ledger.take_turn(tx)
+        crowded = full(tx, new.rooms, more=1)
+        if crowded is not None:
+            return f"capacity:{crowded.of}"
+        lacking = self._budgets.lacking(tx, new.budgets, new.reserved)
+        return None if lacking is None else f"budget:{lacking.scope}"
 
     def void(
         self, tx: sa.Connection, coupon_id: str, at_ms: int, actor: str, reason: str, superseded_by: str | None = None,

@@ -31,13 +31,16 @@ class Proposal(NamedTuple):
     offer: Offer
     supersedes: str | None
     for_the_unseen: bool
+    chance: float = 1.0  # with what probability it is sent
+    draw: str = ""  # what the draw rests on: the same cause draws the same
 
 
 class Allow(NamedTuple):
-    """Give it; to a held-out member only as if (ghost)."""
+    """Give it; to a held-out member only as if (ghost), and not at all where chance says so (not drawn)."""
 
     ghost: bool
     lines: list[Line]
+    drawn: bool = True
 
 
 class Withhold(NamedTuple):
@@ -69,7 +72,17 @@ def arbitrate(proposal: Proposal, standing: Standing, book: Book, now_ms: int, *
     ghost = held_out(standing.member, book.limits)
     if book.limits.holdout_percent:
         lines.append(Line("limits/holdout", not ghost, "held out" if ghost else "not held out"))
-    return Allow(ghost, lines)
+    drawn = proposal.chance >= 1
+    if not drawn:
+        drawn, line = draw(proposal.draw, proposal.chance, book.limits.holdout_salt)
+        lines.append(line)
+    return Allow(ghost, lines, drawn)
+
+
+def draw(cause: str, chance: float, salt: str) -> tuple[bool, Line]:
+    """Whether chance lets it be sent. A hash of the cause, so that asking again draws the same, and a log of it."""
+    number = int.from_bytes(blake2b(f"{salt}\0chance\0{cause}".encode(), digest_size=6).digest()) / 2**48
+    return number < chance, Line("chance", number < chance, f"{number:.4f} under {chance:g}")
 
 
 def held_out(member: int, limits: Limits) -> bool:

@@ -1,4 +1,4 @@
-"""What happens to coupons, told to the ledger: journeys move on by these, and the feed shows them."""
+"""What happens to coupons and what members spend, told to the ledger: journeys move on by these."""
 
 from __future__ import annotations
 
@@ -67,6 +67,18 @@ class CouponExpired(CouponMoment, frozen=True, tag="coupon.expired"):
     """Its time ran out; at_ms is when it did, however late that was noticed."""
 
 
+class MoneySpent(Moment, frozen=True, tag="money.spent"):
+    """A shop told what a member paid, by a receipt. amount_minor is below zero for money given back.
+
+    coupon: the one redeemed with it, whose till may have told the same money
+    """
+
+    shop: str
+    receipt: str
+    amount_minor: int
+    coupon: str | None
+
+
 CouponEvent = (
     CouponIssued
     | CouponDelivered
@@ -76,6 +88,7 @@ CouponEvent = (
     | CouponVoided
     | CouponSuperseded
     | CouponExpired
+    | MoneySpent
 )
 KINDS: tuple[type[CouponMoment], ...] = (
     CouponIssued,

@@ -198,8 +198,14 @@ class _Teller:
                 return say("issued", at=at, offer=offer, outcome=self._outcome(step, one))
             case "ghost", _:
                 return say("ghost", at=at, offer=offer)
+            case "chance", _:
+                return say("chance", offer=offer, seen=str(one.propensity or ""))
+            case "moved-on", "chance":
+                return say("chance-over", at=at)
             case "skipped", "patience":
                 return say("patience")
+            case "skipped", "gave way":
+                return say("gave-way", at=at)
             case "skipped", reason:
                 return self._unmet("skipped", journey, reason, lines)
             case "moved-on", "redeemed":
@@ -209,8 +215,14 @@ class _Teller:
                 return say("exhausted", at=at)
             case "moved-on", "no upgrade left":
                 return say("no-upgrade", at=at, seen=seen)
+            case "moved-on", "no upgrade wanted":
+                return say("no-upgrade-wanted", at=at, asked=unmet.asked if unmet else "", seen=seen)
             case "moved-on", reason if reason.startswith("joined from "):
                 return say("joined", at=at, by=reason.removeprefix("joined from "))
+            case "finished", "consent withdrawn":
+                if PRESENCE not in self._past.standing.consents:
+                    return say("unfollowed", since=self._since(PRESENCE))
+                return say("no-consent", since=self._since(OFFERS_CONSENT))
             case "finished", reason if reason.replace(" ", "-") in sayings.SAYINGS:
                 return say(reason.replace(" ", "-"), at=at)
         return say("other", verdict=one.verdict, reason=one.reason)
@@ -281,7 +293,7 @@ def _word(journey: Journey, path: str) -> str:
 def _conditions(journey: Journey) -> Iterator[Condition]:
     yield from journey.start.when
     for step in journey.steps:
-        yield from step.when
+        yield from (*step.when, *step.upgrade_if)
         for arm in step.arms:
             yield from arm.when
 

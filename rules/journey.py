@@ -57,10 +57,16 @@ class Note(NamedTuple):
     rung: int
     offer: str | None
     lines: list[Line]
+    propensity: float | None = None  # of what was decided to be sent: how probable that was
 
 
 class Issue(NamedTuple):
-    """An offer to give now. supersedes: the exposure whose place it takes."""
+    """An offer to give now. supersedes: the exposure whose place it takes.
+
+    ghost       to a held-out member: only as if
+    drawn       False where chance says not to send it; everything goes on as if it had been
+    propensity  the probability with which it was drawn
+    """
 
     step: str
     arm: int
@@ -71,6 +77,8 @@ class Issue(NamedTuple):
     wait_ms: int
     why: Texts
     lines: list[Line]
+    drawn: bool = True
+    propensity: float = 1.0
 
 
 class Outcome(NamedTuple):
@@ -126,16 +134,16 @@ def issued(instance: Instance, issue: Issue, exposure: str, now_ms: int) -> tupl
         wakes_ms=until_ms,
         said="",
     )
-    verdict = "ghost" if issue.ghost else "issued"
+    verdict = "chance" if not issue.drawn else "ghost" if issue.ghost else "issued"
     because = "better offer" if issue.rung else "ready"
-    return after, Note(verdict, because, issue.step, issue.rung, issue.offer.key, issue.lines)
+    return after, Note(verdict, because, issue.step, issue.rung, issue.offer.key, issue.lines, issue.propensity)
 
 
 def refused(instance: Instance, issue: Issue, because: str, book: Book, now_ms: int) -> tuple[Instance, Note | None]:
     """The instance when the ledger would not give it: no money, or the coupon it rests on has just changed."""
     line = Line("ledger", False, because)
     journey = book.journeys[instance.journey]
-    if because.startswith("budget"):
+    if because.startswith(("budget", "capacity", "closed")):
         if issue.rung:  # nothing better can be afforded, so the step is over
             note = Note("moved-on", because, issue.step, issue.rung, issue.offer.key, [*issue.lines, line])
             return _onward(instance, journey, journey.step(issue.step).exhausted, because, now_ms), note
@@ -209,12 +217,17 @@ class _Walk:
         """Look whether the offer that is out was redeemed, or its wait is over."""
         step = self._journey.step(here.step)
         exposure = self._standing.exposure(here.out) if here.out else None
-        if exposure is not None and exposure.outcome == REDEEMED:
-            line = Line(f"{step.path}/try/{here.rung}", True, f"{exposure.offer} redeemed")
+        # Where chance withheld the better offer, the one before is still out.
+        spent = next((one for one in self._standing.of_step(here.id, step.key) if one.outcome == REDEEMED), None)
+        if spent is not None:
+            line = Line(f"{step.path}/try/{spent.rung}", True, f"{spent.offer} redeemed")
             return self._go_on(here, step.redeemed, "redeemed", [line])
         if here.wait_until_ms is not None and self._now_ms < here.wait_until_ms:
             return msgspec.structs.replace(here, wakes_ms=here.wait_until_ms), None, False
         waited = Line(f"{step.path}/wait", True, "unredeemed when the wait was over")
+        if exposure is not None and not exposure.drawn:
+            # What was not sent cannot be bettered: the step is compared as a whole with one that was.
+            return self._go_on(here, step.exhausted, "chance", [waited])
         if here.rung + 1 >= len(step.arms[here.arm].rungs):
             return self._go_on(here, step.exhausted, "exhausted", [waited])
         answer, lines = ask(step.upgrade_if, self._standing, self._now_ms)
@@ -254,12 +267,20 @@ class _Walk:
     ) -> tuple[Instance, Issue | None, bool]:
         """lapses_ms: when the step may cease to be ready, which must be looked at if nothing is given now."""
         offer, wait_ms = step.arms[arm].rungs[rung]
-        proposal = Proposal(here.visit, here.journey, step.key, rung, offer, supersedes, step.for_the_unseen)
+        chance = offer.chance if rung else offer.chance * step.chance
+        proposal = Proposal(
+            here.visit, here.journey, step.key, rung, offer, supersedes, step.for_the_unseen,
+            chance, f"{here.id}\0{step.key}\0{rung}",
+        )  # fmt: skip
         verdict = arbitrate(proposal, self._standing, self._book, self._now_ms, late=self._late)
         lines = [*lines, *verdict.lines]
         if isinstance(verdict, Allow):
             here = msgspec.structs.replace(here, wakes_ms=lapses_ms)
-            return here, Issue(step.key, arm, rung, offer, supersedes, verdict.ghost, wait_ms, step.why, lines), False
+            replaced = supersedes if verdict.drawn else None
+            issue = Issue(
+                step.key, arm, rung, offer, replaced, verdict.ghost, wait_ms, step.why, lines, verdict.drawn, chance
+            )
+            return here, issue, False
         if rung and verdict.because == "cap":
             return self._go_on(here, step.exhausted, "no upgrade left", lines)
         rests = msgspec.structs.replace(here, wakes_ms=earliest([verdict.again_ms, lapses_ms]))

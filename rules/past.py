@@ -45,6 +45,7 @@ class Decided(NamedTuple):
     verdict: str
     reason: str
     cause: str
+    propensity: float | None
     lines: list[Line]
 
 
@@ -96,6 +97,7 @@ def look_back(ledger: Ledger, tx: sa.Connection, member: int, at_ms: int) -> Pas
         frozenset(purpose for purpose, said in consents.items() if said.granted),
         msgspec.structs.replace(memory, started_ms=started_ms),
         _exposures(tx, member, at_ms),
+        memory.purchases,
     )
     decided = _decided(tx, member, visit, at_ms) if visit else []
     return Past(at_ms, standing, consents, events, left_ms, runs, decided, _in_force(tx, at_ms))
@@ -113,7 +115,9 @@ def decision_of(tx: sa.Connection, member: int, coupon: str) -> Decided | None:
 def _profile(tx: sa.Connection, member: int) -> Profile:
     m = engine_tables.member.c
     row = tx.execute(sa.select(m.birthday, m.language, m.home_km).where(m.id == member)).first()
-    return Profile(*row) if row else Profile()
+    a = tables.attribute.c
+    told = tx.execute(sa.select(a.name, a.value).where(a.member == member))
+    return Profile(*row, {name: value for name, value in told}) if row else Profile()
 
 
 def _consents(tx: sa.Connection, member: int, at_ms: int) -> dict[str, Said]:

@@ -169,11 +169,12 @@ class _Reader:
             fields.take("shops", self._shops, ()),
             fields.take("cost", _cost, 0),
             fields.take("valid", _length, 0),
-            fields.take("terms", _texts, None),
-            fields.take("capacity", _cap(), None),
-            fields.take("visit_bound", Node.truth, False),
-            fields.take("funder", lambda one: _check_key(one.text(), one), THE_MALL),
-            fields.take("redeem", self._redeem, AT_ONCE),
+            terms=fields.take("terms", _texts, None),
+            capacity=fields.take("capacity", _capacity, None),
+            chance=fields.take("chance", _chance, 1.0),
+            visit_bound=fields.take("visit_bound", Node.truth, False),
+            funder=fields.take("funder", lambda one: _check_key(one.text(), one), THE_MALL),
+            redeem=fields.take("redeem", self._redeem, AT_ONCE),
         )
 
     @staticmethod
@@ -201,9 +202,27 @@ class _Reader:
             fields.take("upgrades", lambda one: one.each(_cap("step", "visit")), ()),
             budget.take("day", _cost, None),
             budget.take("visit", _cost, None),
+            budget.take("shops", lambda one: one.each_entry(self._shop_budget), {}),
+            budget.take("expected_redemption", _chance, 1.0),
+            fields.take("capacity", lambda one: one.each_entry(self._shop_capacity), {}),
             holdout.take("percent", lambda one: one.whole(0, 50), 0),
             holdout.take("salt", Node.text, ""),
         )
+
+    def _shop_budget(self, shop: str, node: Node) -> int:
+        self._check_shop(shop, node)
+        return _cost(node)
+
+    def _shop_capacity(self, shop: str, node: Node) -> Cap:
+        self._check_shop(shop, node)
+        capacity = _capacity(node)
+        if capacity.per != "now":
+            raise node.fault("a shop has room for so many coupons at once; write it like '4 now'")
+        return capacity
+
+    def _check_shop(self, shop: str, node: Node) -> None:
+        if shop not in self._mall.shops:
+            raise node.fault(f"no shop '{shop}' on the plan; {nearest(shop, self._mall.shops)}")
 
     def _journey(self, key: str, node: Node) -> Journey:
         _check_key(key, node)
@@ -219,6 +238,7 @@ class _Reader:
             fields.take("start", self._start, Start("")),
             steps,
             fields.take("finish", self._finish, None),
+            fields.take("budget", _cost, None),
         )
 
     def _start(self, node: Node) -> Start:
@@ -255,6 +275,7 @@ class _Reader:
             skip_after_ms=skip_after_ms,
             optional=optional,
             jitter_ms=fields.take("jitter", _length, 0),
+            chance=fields.take("chance", _chance, 1.0),
             redeemed=fields.take("redeemed", Node.text, None),
             exhausted=fields.take("exhausted", Node.text, None),
         )
@@ -320,13 +341,29 @@ class _Reader:
                 finish["step"].fault(f"'{join.journey}' has no step '{join.step}'; {nearest(join.step, steps)}")
 
 
+def _chance(node: Node) -> float:
+    if isinstance(node.value, bool) or not isinstance(node.value, int | float) or not 0 < node.value <= 1:
+        raise node.fault(f"'{node.value}' is no probability; write a number above 0 and up to 1, such as 0.9")
+    return float(node.value)
+
+
+def _capacity(node: Node) -> Cap:
+    """Reads "4 now", "30 per day" or "20 per 15m"."""
+    match = re.fullmatch(r"([0-9]+) (now|per day)", node.text())
+    if match is None:
+        return _cap()(node)
+    if int(match[1]) < 1:
+        raise node.fault("room for none at all is no capacity; leave the offer out instead")
+    return Cap(int(match[1]), match[2].removeprefix("per "), 0, node.path)
+
+
 def _cap(*spans: str) -> Callable[[Node], Cap]:
     """A reader of "7 per visit" and the like; *spans* are those that make sense besides a time."""
 
     def read(node: Node) -> Cap:
         match = _CAP.fullmatch(node.text())
         if match is None or (match[2] in ("step", "visit") and match[2] not in spans):
-            like = "'7 per visit' or '20 per 30d'" if spans else "'20 per 15m'"
+            like = "'7 per visit' or '20 per 30d'" if spans else "'4 now', '30 per day' or '20 per 15m'"
             raise node.fault(f"'{node.text()}' is no limit; write it like {like}")
         most, per = int(match[1]), match[2]
         if per in spans:

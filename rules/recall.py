@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -51,6 +52,7 @@ class Decision(NamedTuple):
     reason: str
     cause: str
     trace: list[Line]
+    propensity: float | None = None
 
 
 class Recall:
@@ -62,10 +64,25 @@ class Recall:
     def load(self, tx: sa.Connection, members: Iterable[int], now_ms: int) -> dict[int, Known]:
         """Every one of *members*; of somebody erased or never seen, only that nothing is known."""
         wanted = sorted(set(members))
+        known = {member: Known(standing) for member, standing in self._standings(tx, wanted, now_ms).items()}
+        for member, facts in tx.execute(
+            sa.select(tables.instance.c.member, tables.instance.c.facts).where(
+                tables.instance.c.member.in_(wanted), tables.RUNNING
+            )
+        ):
+            run = _instance(facts)
+            known[member].runs[run.id] = run
+        return known
+
+    def _standings(self, tx: sa.Connection, wanted: list[int], now_ms: int) -> dict[int, Standing]:
+        attributes: dict[int, dict[str, str | float]] = {}
+        a = tables.attribute.c
+        for member, name, value in tx.execute(sa.select(a.member, a.name, a.value).where(a.member.in_(wanted))):
+            attributes.setdefault(member, {})[name] = value
         profile, consent = engine_tables.member.c, engine_tables.consent.c
         profiles = {
-            member: Profile(*told)
-            for member, *told in tx.execute(
+            member: Profile(birthday, language, home_km, MappingProxyType(attributes.get(member, {})))
+            for member, birthday, language, home_km in tx.execute(
                 sa.select(profile.id, profile.birthday, profile.language, profile.home_km).where(profile.id.in_(wanted))
             )
         }
@@ -92,26 +109,17 @@ class Recall:
         ):
             exposure = Exposure(*row)
             exposures[exposure.member].append(exposure)
-        known = {
-            member: Known(
-                Standing(
-                    member,
-                    profiles.get(member, Profile()),
-                    frozenset(consents[member]),
-                    memories.get(member, Memory()),
-                    tuple(exposures[member]),
-                )
+        return {
+            member: Standing(
+                member,
+                profiles.get(member, Profile()),
+                frozenset(consents[member]),
+                memory := memories.get(member, Memory()),
+                tuple(exposures[member]),
+                memory.purchases,
             )
             for member in wanted
         }
-        for member, facts in tx.execute(
-            sa.select(tables.instance.c.member, tables.instance.c.facts).where(
-                tables.instance.c.member.in_(wanted), tables.RUNNING
-            )
-        ):
-            run = _instance(facts)
-            known[member].runs[run.id] = run
-        return known
 
     def store(self, tx: sa.Connection, before: Mapping[int, Known], after: Mapping[int, Known], now_ms: int) -> None:
         """Write what differs between the two."""

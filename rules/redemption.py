@@ -170,7 +170,7 @@ class Till:
         paid = {"shop": shop, "till": till, "amount_minor": amount_minor, "receipt": receipt}
         self._enter(tx, line | paid)
         self._notes(tx, row["id"], Act.REDEEM, now_ms, f"shop:{shop}", redemption_id)
-        self._budgets.move(tx, row["budgets"], reserved=-row["reserve"], spent=row["cost"])
+        self._budgets.spend(tx, row["budgets"], shop, reserved=-row["reserve"], spent=row["cost"])
         event = moment(
             CouponRedeemed, row, now_ms, row["uses"], redemption=redemption_id, shop=shop, amount_minor=amount_minor
         )
@@ -198,7 +198,7 @@ class Till:
         row, act = self._back(tx, coupon_id, now_ms)
         self._notes(tx, coupon_id, act, now_ms, f"shop:{shop}", f"undone {redemption_id}")
         held = row["reserve"] if act is Act.RESTORE else 0
-        self._budgets.move(tx, row["budgets"], reserved=held, spent=-row["cost"])
+        self._budgets.spend(tx, row["budgets"], shop, reserved=held, spent=-row["cost"])
         event = moment(
             CouponRestored, row, now_ms, row["uses"], redemption=redemption_id, shop=shop, state=row["state"]
         )

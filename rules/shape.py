@@ -72,8 +72,11 @@ TEXTS: Schema = {
 ROWS = listed(ref("condition"))
 
 
+LENGTH_OF_TIME = "([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?"
+
+
 def cap(*spans: str) -> Schema:
-    over = "|".join((*spans, "([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?"))
+    over = "|".join((*spans, LENGTH_OF_TIME))
     return {"type": "string", "pattern": f"^[0-9]+ per ({over})$"}
 
 
@@ -103,6 +106,9 @@ def named(schema: Schema) -> Schema:
     return {"type": "object", "additionalProperties": schema}
 
 
+CHANCE: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+CAPACITY_NOW: Schema = {"type": "string", "pattern": "^[0-9]+ now$"}
+CAPACITY_OF: Schema = {"type": "string", "pattern": f"^[0-9]+ (now|per (day|{LENGTH_OF_TIME}))$"}
 REDEEM = part(
     "What a till asks besides the code: a time after it was given, hours, a least amount to pay in minor units",
     after=LENGTH,
@@ -113,12 +119,19 @@ OFFER = part(
     "What may be given; cost is what one redemption costs, in minor units",
     {"title": TEXTS, "shops": listed(ref("shop"), 1), "cost": whole(), "valid": LENGTH},
     terms=TEXTS,
-    capacity=cap(),
+    capacity=CAPACITY_OF,
+    chance=CHANCE,
     visit_bound=TRUTH,
     funder=TEXT,
     redeem=REDEEM.schema(),
 )
-BUDGET = part("Money set aside for coupons, in minor units", day=whole(), visit=whole())
+BUDGET = part(
+    "Money set aside for coupons, in minor units",
+    day=whole(),
+    visit=whole(),
+    shops={"type": "object", "additionalProperties": whole(), "description": "Of a shop's coupons, for a day"},
+    expected_redemption=CHANCE,
+)
 HOLDOUT = part("Members who are never sent anything, by chance", {"percent": whole(0, 50), "salt": TEXT})
 LIMITS = part(
     "What holds over all journeys",
@@ -126,6 +139,7 @@ LIMITS = part(
     member=listed(cap("visit")),
     upgrades=listed(cap("step", "visit")),
     budget=BUDGET.schema(),
+    capacity=named(CAPACITY_NOW),
     holdout=HOLDOUT.schema(),
 )
 START = part(
@@ -149,6 +163,7 @@ STEP = part(
     optional=TRUTH,
     skip_after=LENGTH,
     jitter=LENGTH,
+    chance=CHANCE,
     redeemed=TEXT,
     exhausted=TEXT,
 )
@@ -157,6 +172,7 @@ JOURNEY = part(
     {"priority": whole(0, 1000), "start": START.schema(), "steps": listed(ref("step"), 1)},
     stop=STOP.schema(),
     finish=FINISH.schema(),
+    budget=whole(),
 )
 COUNTED = part(
     "How often, within a time",

@@ -19,12 +19,15 @@ from rules.events import (
     CouponRestored,
     CouponSuperseded,
     CouponVoided,
+    MoneySpent,
 )
 from rules.times import DAY_MS
 
 OFFERS_CONSENT = "personal_offers"
 # Enough for "ten visits within ninety days"; a member who comes daily needs no longer memory to be a regular.
 MOST_VISITS_REMEMBERED = 100
+# More than three a day for as long as may be asked about.
+MOST_PURCHASES_REMEMBERED = 300
 # Money spent longer ago is not loaded for a decision, so no condition may ask for it.
 SPENDING_WINDOW_MS = 90 * DAY_MS
 
@@ -48,6 +51,15 @@ class Purchase(NamedTuple):
     amount_minor: int
 
 
+class Spent(NamedTuple):
+    """A purchase as it is remembered. key: its receipt or, where one was redeemed with it, its coupon."""
+
+    key: str
+    at_ms: int
+    shop: str
+    amount_minor: int
+
+
 class Exposure(msgspec.Struct, frozen=True, gc=False):
     """An offer the member was given or, held out (ghost), would have been: what limits count and chains wait for."""
 
@@ -66,6 +78,8 @@ class Exposure(msgspec.Struct, frozen=True, gc=False):
     expires_ms: int
     ended_ms: int | None = None
     outcome: str = ""  # redeemed, void, expired, superseded; "" while it is out
+    propensity: float = 1.0  # with what probability it was to be sent
+    drawn: bool = True  # False: chance said not to send it
 
     @property
     def upgrade(self) -> bool:
@@ -124,8 +138,25 @@ class Memory(msgspec.Struct, frozen=True):
     visits_ms: tuple[int, ...] = ()  # when each visit started, oldest first, this one included
     started_ms: dict[str, int] = {}  # journey -> when its last instance started
     dwelt_ms: dict[str, int] = {}  # zone -> time spent there in the visits that ended
+    spent: tuple[Spent, ...] = ()  # within the time that may be asked about, oldest first
+
+    @property
+    def purchases(self) -> tuple[Purchase, ...]:
+        return tuple(Purchase(*spent[1:]) for spent in self.spent)
 
     def after(self, event: Moment) -> Memory:
+        match event:
+            case MoneySpent(shop=shop, amount_minor=amount_minor):
+                key = event.coupon or f"{shop}\0{event.receipt}"
+                return self._having_spent(Spent(key, event.at_ms, shop, amount_minor))
+            case CouponRedeemed(shop=shop, amount_minor=int(amount_minor)):
+                # The receipt of the same purchase may have been told before.
+                if all(spent.key != event.coupon for spent in self.spent):
+                    return self._having_spent(Spent(event.coupon, event.at_ms, shop, amount_minor))
+                return self
+            case CouponRestored():
+                rest = tuple(spent for spent in self.spent if spent.key != event.coupon)
+                return self if len(rest) == len(self.spent) else msgspec.structs.replace(self, spent=rest)
         if isinstance(event, VisitStarted):
             if self.visit is not None and self.visit.key == event.visit:
                 return self
@@ -142,12 +173,19 @@ class Memory(msgspec.Struct, frozen=True):
         visit = self.visit.after(event)
         return self if visit is self.visit else msgspec.structs.replace(self, visit=visit)
 
+    def _having_spent(self, new: Spent) -> Memory:
+        newest_ms = max(new.at_ms, *(spent.at_ms for spent in self.spent[-1:]), 0)
+        others = (spent for spent in self.spent if spent.key != new.key)
+        kept = sorted((*others, new), key=lambda spent: (spent.at_ms, spent.key))
+        kept = [spent for spent in kept if spent.at_ms > newest_ms - SPENDING_WINDOW_MS][-MOST_PURCHASES_REMEMBERED:]
+        return msgspec.structs.replace(self, spent=tuple(kept))
+
 
 class Standing(NamedTuple):
     """All that a decision about one member may rest on.
 
     exposures  of the last 30 days at least, oldest first
-    purchases  of the last 90 days at least, oldest first
+    purchases  those the memory keeps, oldest first
     room       how many more of an offer its capacity lets go now; an offer without capacity is not in it
     """
 
@@ -169,10 +207,12 @@ class Standing(NamedTuple):
 
     def after(self, event: Moment) -> Standing:
         """The standing once *event* is known."""
+        memory = self.memory.after(event)
+        if memory is not self.memory:
+            self = self._replace(memory=memory, purchases=memory.purchases)
         if isinstance(event, CouponMoment):
             return self._replace(exposures=tuple(_after(exposure, event) for exposure in self.exposures))
-        memory = self.memory.after(event)
-        return self if memory is self.memory else self._replace(memory=memory)
+        return self
 
     def exposed(self, exposure: Exposure) -> Standing:
         return self._replace(exposures=(*self.exposures, exposure))
@@ -194,6 +234,9 @@ class Standing(NamedTuple):
 
     def exposure(self, exposure_id: str) -> Exposure | None:
         return next((exposure for exposure in self.exposures if exposure.id == exposure_id), None)
+
+    def of_step(self, instance: str, step: str) -> list[Exposure]:
+        return [one for one in self.exposures if one.instance == instance and one.step == step]
 
     def live(self, now_ms: int) -> list[Exposure]:
         return [exposure for exposure in self.exposures if exposure.live(now_ms)]

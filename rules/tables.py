@@ -57,6 +57,7 @@ coupon = sa.Table(
 LIVE = coupon.c.state == sa.literal_column("'issued'")
 sa.Index("coupon_one_live_per_member", coupon.c.member, unique=True, sqlite_where=LIVE, postgresql_where=LIVE)
 sa.Index("coupon_live_by_expiry", coupon.c.expires_ms, sqlite_where=LIVE, postgresql_where=LIVE)
+sa.Index("coupon_by_offer", coupon.c.offer, coupon.c.issued_ms)
 sa.Index("coupon_by_member", coupon.c.member, coupon.c.issued_ms)
 
 coupon_event = sa.Table(  # append-only: every change of a coupon
@@ -87,6 +88,7 @@ redemption = sa.Table(
 )
 STANDS = redemption.c.restored_ms.is_(None)
 sa.Index("redemption_once", redemption.c.coupon, unique=True, sqlite_where=STANDS, postgresql_where=STANDS)
+sa.Index("redemption_by_receipt", redemption.c.shop, redemption.c.receipt)
 sa.Index("redemption_by_shop", redemption.c.shop, redemption.c.at_ms)
 sa.Index("redemption_by_funder", redemption.c.funder, redemption.c.at_ms)
 
@@ -162,6 +164,29 @@ channel = sa.Table(  # the kill switch of each channel that was ever turned
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("actor", sa.String, nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
+)
+
+
+# -- members --------------------------------------------------------------------------------------
+
+attribute = sa.Table(  # what the mall knows of a member beside what they told when joining
+    "attribute",
+    metadata,
+    sa.Column("member", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.JSON, nullable=False),  # text or number
+    sa.Column("told_ms", sa.BigInteger, nullable=False),
+)
+
+receipt = sa.Table(  # money that members spent, with a coupon or without; nothing is kept of anybody else
+    "receipt",
+    metadata,
+    sa.Column("shop", sa.String, primary_key=True),
+    sa.Column("number", sa.String, primary_key=True),
+    sa.Column("member", sa.BigInteger, nullable=False, index=True),
+    sa.Column("coupon", sa.String),  # the one redeemed with it, if one was
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),  # below zero for money given back
 )
 
 
@@ -254,6 +279,7 @@ decision = sa.Table(  # every yes or no a person could ask about
     sa.Column("verdict", sa.String, nullable=False),  # rules.journey.Note
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("cause", sa.String, nullable=False),  # id of the event, or of the deadline
+    sa.Column("propensity", sa.Float),  # where chance had a say in sending: how probable that was
     sa.Column("trace", sa.Text, nullable=False),  # JSON: [[path, held, seen], ...]; empty once it is forgotten
 )
 TRACED = decision.c.trace != ""
@@ -289,5 +315,7 @@ exposure = sa.Table(  # what caps count and waits watch; sent, or only as if sen
     sa.Column("expires_ms", sa.BigInteger, nullable=False),
     sa.Column("ended_ms", sa.BigInteger),
     sa.Column("outcome", sa.String, nullable=False),  # redeemed, void, expired, superseded; "" while it is out
+    sa.Column("propensity", sa.Float, nullable=False),  # with what probability it was to be sent
+    sa.Column("drawn", sa.Boolean, nullable=False),  # false: chance said not to send it
 )
 sa.Index("exposure_by_member", exposure.c.member, exposure.c.at_ms)

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from engine.events import (
+    ConsentChanged,
     Moment,
     PresenceEvent,
     VisitEnded,
@@ -66,7 +67,7 @@ class Story:
         self.members: dict[str, int] = {}
         self._visits: dict[str, tuple[str, int]] = {}
         self._inside: dict[str, tuple[str, int]] = {}
-        self._last = 0
+        self._last = self._consents = 0
         self.restart()
 
     def restart(self, book: Book | None = None) -> None:
@@ -98,11 +99,12 @@ class Story:
     def turn(self, length_ms: int) -> Story:
         until_ms = self.now_ms + length_ms
         while self.now_ms < until_ms:
-            before_ms, self.now_ms = self.now_ms, max(self.now_ms, min(self._next_due_ms(), until_ms))
+            before_ms, self.now_ms = self.now_ms, max(self.now_ms, min(self.next_due_ms(), until_ms))
             assert self.promotion.due(self.now_ms) or self.now_ms > before_ms, "a deadline that nothing clears"
+            self.hear()
         return self
 
-    def _next_due_ms(self) -> int:
+    def next_due_ms(self) -> int:
         soonest = sa.union_all(
             sa.select(tables.deadline.c.due_ms), sa.select(tables.coupon.c.expires_ms).where(tables.LIVE)
         ).subquery()
@@ -134,8 +136,13 @@ class Story:
 
     def consent(self, name: str, purpose: str, granted: bool) -> None:
         row = {"member": self.members[name], "purpose": purpose, "granted": granted, "at_ms": self.now_ms}
+        facts = {"purpose": purpose, "granted": granted, "visit": "", "member": row["member"], "at_ms": self.now_ms}
         with self.ledger.write() as tx:
             tx.execute(sa.insert(consent).values(row | {"text_version": "1", "language": "en", "place": "test"}))
+            self._consents += 1
+            said = ConsentChanged(id=id_of("consent.changed", self._consents), **facts)
+            self.ledger.append(tx, [said], heard_real_ms=5)
+        self.hear()
 
     # -- presence ---------------------------------------------------------------------------------
 

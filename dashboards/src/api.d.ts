@@ -231,6 +231,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/qualifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What could whoever was given this code use here? The code itself may be spent, replaced or over */
+        post: operations["qualify_v1_qualifications_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/validations": {
         parameters: {
             query?: never;
@@ -310,6 +327,57 @@ export interface paths {
         get: operations["settlement_csv_v1_settlement_csv_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/funders/{funder}/settlement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What one funder pays for a day, at all shops */
+        get: operations["funder_settlement_v1_funders__funder__settlement_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/funders/{funder}/settlement.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same for a spreadsheet */
+        get: operations["funder_settlement_csv_v1_funders__funder__settlement_csv_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tell what was bought; the same receipt again changes nothing */
+        post: operations["take_v1_receipts_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -548,6 +616,109 @@ export interface paths {
         put?: never;
         /** Put the version in force that was so before the present one */
         post: operations["roll_back_v1_book_rollback_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/wallet/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How I can be reached */
+        get: operations["read_v1_wallet_channels_get"];
+        /** Which channel to try first */
+        put: operations["prefer_v1_wallet_channels_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/wallet/subscriptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reach me here too; consent to the channel is a decision of its own */
+        post: operations["subscribe_v1_wallet_subscriptions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/wallet/subscriptions/{subscription}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Do not reach me here any more */
+        delete: operations["unsubscribe_v1_wallet_subscriptions__subscription__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/wallet/shown": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** I have seen this coupon; then no other channel needs to be tried */
+        post: operations["shown_v1_wallet_shown_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The kill switch of each channel */
+        get: operations["switches_v1_channels_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/channels/{channel}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Switch a channel off or on, at once */
+        put: operations["turn_v1_channels__channel__put"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -923,6 +1094,35 @@ export interface components {
             /** Text */
             text: string;
         };
+        /**
+         * FunderSettlement
+         * @description One funder's day: what shops gave on its behalf.
+         */
+        FunderSettlement: {
+            /**
+             * Day
+             * Format: date
+             */
+            day: string;
+            /** Timezone */
+            timezone: string;
+            /** At Ms */
+            at_ms: number;
+            /** Speed */
+            speed: number;
+            /** Redeemed */
+            redeemed: number;
+            /** Restored */
+            restored: number;
+            /** Amount Minor */
+            amount_minor: number;
+            /** Cost Minor */
+            cost_minor: number;
+            /** Lines */
+            lines: components["schemas"]["SettlementLine"][];
+            /** Funder */
+            funder: string;
+        };
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
@@ -1085,9 +1285,17 @@ export interface components {
             home_km?: number | null;
             /**
              * Consents
-             * @description presence, personal_offers, inbox, web_push
+             * @description presence, personal_offers, inbox, web_push, messages
              */
             consents?: string[];
+        };
+        /** Order */
+        Order: {
+            /**
+             * Order
+             * @description Channels left out come last
+             */
+            order: ("inbox" | "web_push" | "messages")[];
         };
         /**
          * Outcome
@@ -1187,6 +1395,184 @@ export interface components {
             on_top_of?: number | null;
         };
         /**
+         * Purchase
+         * @description A code, and what is known of what it shall be spent on.
+         */
+        Purchase: {
+            /**
+             * Code
+             * @description Case, spaces and hyphens do not matter; O is 0, I and L are 1
+             */
+            code: string;
+            /**
+             * Amount Minor
+             * @description What the customer pays, in minor units
+             */
+            amount_minor?: number | null;
+            /**
+             * Holder
+             * @description The member the till serves, where it knows: another's code is refused
+             */
+            holder?: number | null;
+        };
+        /** PushKeys */
+        PushKeys: {
+            /** P256Dh */
+            p256dh: string;
+            /** Auth */
+            auth: string;
+        };
+        /**
+         * PushSubscription
+         * @description What PushSubscription.toJSON() gives, and for messages an address alone.
+         */
+        PushSubscription: {
+            /**
+             * Channel
+             * @default web_push
+             * @enum {string}
+             */
+            channel?: "web_push" | "messages";
+            /**
+             * Endpoint
+             * @description A push endpoint, or a telephone number
+             */
+            endpoint: string;
+            /** @description The browser's; needed for web_push */
+            keys?: components["schemas"]["PushKeys"] | null;
+        };
+        /**
+         * Qualifications
+         * @description What the member who showed a code could use here.
+         */
+        Qualifications: {
+            /** Shop */
+            shop: string;
+            /** At Ms */
+            at_ms: number;
+            /** Coupons */
+            coupons: components["schemas"]["Qualified"][];
+        };
+        /**
+         * Qualified
+         * @description A coupon that the member holds and this shop redeems. It takes its own code to redeem it.
+         */
+        Qualified: {
+            /** Coupon */
+            coupon: string;
+            /** Offer */
+            offer: string;
+            /**
+             * Title
+             * @description By language
+             */
+            title: {
+                [key: string]: string;
+            };
+            /**
+             * Terms
+             * @description By language
+             */
+            terms: {
+                [key: string]: string;
+            } | null;
+            /** Expires Ms */
+            expires_ms: number;
+            /**
+             * Usable
+             * @description Whether it could be redeemed now
+             */
+            usable: boolean;
+            /**
+             * Because
+             * @description Why not: the type of the problem that redeeming would answer with
+             */
+            because: string | null;
+            /**
+             * Path
+             * @description Which condition of the offer does not hold
+             */
+            path: string | null;
+        };
+        /**
+         * ReceiptLine
+         * @description One receipt. A buyer who is no member may be left out; nothing is kept of them.
+         */
+        ReceiptLine: {
+            /**
+             * Shop
+             * @description May be left out by the shop itself
+             * @default
+             */
+            shop?: string;
+            /**
+             * Receipt
+             * @description The till's own number; counts once a shop
+             */
+            receipt: string;
+            /**
+             * At
+             * @description 2026-11-24 12:10 on the mall's clocks, or with an offset
+             */
+            at: string;
+            /**
+             * Amount Minor
+             * @description Minor units; below zero for money given back
+             */
+            amount_minor: number;
+            /**
+             * Member
+             * @description The member's number or login
+             * @default
+             */
+            member?: string;
+            /**
+             * Coupon
+             * @description Code of a coupon redeemed with it
+             * @default
+             */
+            coupon?: string;
+        };
+        /**
+         * Refused
+         * @description A line that was not taken.
+         */
+        Refused: {
+            /** Line */
+            line: number;
+            /**
+             * Says
+             * @description What is wrong with it, and the way out
+             */
+            says: string;
+        };
+        /**
+         * Report
+         * @description What came of an import.
+         */
+        Report: {
+            /**
+             * Changed
+             * @description Lines that told something new
+             * @default 0
+             */
+            changed?: number;
+            /**
+             * Unchanged
+             * @description Lines that told what was known
+             * @default 0
+             */
+            unchanged?: number;
+            /**
+             * Strangers
+             * @description Lines of people who are no members; nothing is kept of them
+             * @default 0
+             */
+            strangers?: number;
+            /** Refused */
+            refused?: components["schemas"]["Refused"][];
+        };
+        /**
          * Sale
          * @description A code, and what it is spent on.
          */
@@ -1201,6 +1587,11 @@ export interface components {
              * @description What the customer pays, in minor units
              */
             amount_minor?: number | null;
+            /**
+             * Holder
+             * @description The member the till serves, where it knows: another's code is refused
+             */
+            holder?: number | null;
             /**
              * Receipt
              * @description The till's own number
@@ -1278,11 +1669,9 @@ export interface components {
         };
         /**
          * Settlement
-         * @description One shop's day. The totals leave out what was undone.
+         * @description One shop's day: what it gave on behalf of whom.
          */
         Settlement: {
-            /** Shop */
-            shop: string;
             /**
              * Day
              * Format: date
@@ -1304,6 +1693,8 @@ export interface components {
             cost_minor: number;
             /** Lines */
             lines: components["schemas"]["SettlementLine"][];
+            /** Shop */
+            shop: string;
         };
         /**
          * SettlementLine
@@ -1312,6 +1703,13 @@ export interface components {
         SettlementLine: {
             /** Redemption */
             redemption: string;
+            /** Shop */
+            shop: string;
+            /**
+             * Funder
+             * @description Who pays cost_minor, as the book said when the coupon was given
+             */
+            funder: string;
             /** Offer */
             offer: string;
             /**
@@ -1361,6 +1759,16 @@ export interface components {
              * @description Level of the plan; null for a shop outside the mall
              */
             level: string | null;
+        };
+        /** Shown */
+        Shown: {
+            /** Coupon */
+            coupon: string;
+            /**
+             * Channel
+             * @enum {string}
+             */
+            channel: "inbox" | "web_push" | "messages";
         };
         /** SignIn */
         SignIn: {
@@ -1442,6 +1850,27 @@ export interface components {
              */
             refused: components["schemas"]["SensorFault"][];
         };
+        /** Subscribed */
+        Subscribed: {
+            /** Id */
+            id: string;
+        };
+        /** SwitchState */
+        SwitchState: {
+            /** Channel */
+            channel: string;
+            /** Is On */
+            is_on: boolean;
+            /** Reason */
+            reason: string;
+            /** Actor */
+            actor: string;
+            /**
+             * At Ms
+             * @description When it was last turned; null if never
+             */
+            at_ms: number | null;
+        };
         /**
          * Ticket
          * @description What a valid coupon is good for.
@@ -1469,6 +1898,11 @@ export interface components {
             shop: string;
             /** Expires Ms */
             expires_ms: number;
+            /**
+             * Spend Minor
+             * @description The least amount to pay for it, in minor units; 0 for any
+             */
+            spend_minor: number;
         };
         /**
          * TraceLine
@@ -1496,6 +1930,16 @@ export interface components {
             seen: {
                 [key: string]: string;
             };
+        };
+        /** Turn */
+        Turn: {
+            /** Is On */
+            is_on: boolean;
+            /**
+             * Reason
+             * @default
+             */
+            reason?: string;
         };
         /**
          * Undone
@@ -1592,6 +2036,27 @@ export interface components {
             x_m: number;
             /** Y M */
             y_m: number;
+        };
+        /**
+         * Ways
+         * @description How this member can be reached.
+         */
+        Ways: {
+            /**
+             * Order
+             * @description In the order in which they are tried
+             */
+            order: string[];
+            /**
+             * Reachable
+             * @description Those with an address of this member; the inbox needs none
+             */
+            reachable: string[];
+            /**
+             * Push Key
+             * @description For PushManager.subscribe(applicationServerKey)
+             */
+            push_key: string;
         };
         /** Written */
         Written: {
@@ -1837,6 +2302,7 @@ export interface operations {
     members_v1_members_get: {
         parameters: {
             query?: {
+                /** @description The number that the last answer ended with */
                 after?: number;
                 limit?: number;
             };
@@ -1904,7 +2370,7 @@ export interface operations {
             query: {
                 /** @description As in coupon.delivered */
                 kind: string;
-                /** @description The seq of the last answer */
+                /** @description The number that the last answer ended with */
                 after?: number;
                 limit?: number;
             };
@@ -2311,7 +2777,7 @@ export interface operations {
             };
         };
     };
-    validate_v1_validations_post: {
+    qualify_v1_qualifications_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -2321,6 +2787,135 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["rules__api__Asked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Qualifications"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    validate_v1_validations_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Purchase"];
             };
         };
         responses: {
@@ -2912,6 +3507,273 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    funder_settlement_v1_funders__funder__settlement_get: {
+        parameters: {
+            query?: {
+                /** @description Local; default today */
+                day?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description As the book says */
+                funder: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FunderSettlement"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    funder_settlement_csv_v1_funders__funder__settlement_csv_get: {
+        parameters: {
+            query?: {
+                /** @description Local; default today */
+                day?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description As the book says */
+                funder: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    take_v1_receipts_post: {
+        parameters: {
+            query?: {
+                dry_run?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReceiptLine"][];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
                 };
             };
             /** @description Refused */
@@ -4427,6 +5289,645 @@ export interface operations {
             };
             /** @description Refused */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    read_v1_wallet_channels_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ways"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    prefer_v1_wallet_channels_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Order"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ways"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    subscribe_v1_wallet_subscriptions_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PushSubscription"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Subscribed"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    unsubscribe_v1_wallet_subscriptions__subscription__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                subscription: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    shown_v1_wallet_shown_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Shown"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    switches_v1_channels_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchState"][];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    turn_v1_channels__channel__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel: "inbox" | "web_push" | "messages";
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Turn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchState"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -7,10 +7,22 @@ from __future__ import annotations
 
 import pytest
 
+from engine.events import PresenceEvent
+from engine.ledger import open_ledger
+from rules.events import CouponEvent
+from rules.lines import Line
+from rules.reading import parse_book
+from rules.receipts import Receipts
+from tests.promoting import ROOT, Story
+
 
 @pytest.fixture
-def mall(open_story):
-    return open_story(opens="09:00")
+def mall(ledger_url, demo_mall):
+    """The demo mall at nine, on one database after the other."""
+    ledger = open_ledger(ledger_url, PresenceEvent | CouponEvent)
+    book = parse_book((ROOT / "rules" / "book.yaml").read_text(encoding="utf-8"), demo_mall)
+    yield Story(ledger, book, demo_mall, "09:00")
+    ledger.close()
 
 
 # -- the morning ----------------------------------------------------------------------------------
@@ -105,6 +117,18 @@ def test_the_cinema_leads_to_dinner(mall):
     assert mall.wallet("cy") == ["dinner"]
 
 
+def test_money_spent_without_any_coupon_leads_to_dinner_too(mall):
+    mall.at("18:55")
+    mall.arrives("cy")
+    mall.at("19:30")
+    assert mall.given("cy") == []
+    receipts = Receipts(mall.ledger, mall.codes, mall.mall.shops, mall.book.calendar)
+    bought = {"shop": "denim-works", "receipt": "r1", "at": "2026-11-21 19:30", "amount_minor": "24900", "member": "cy"}
+    receipts.take([Line(1, bought)], mall.now_ms, heard_real_ms=5)
+    mall.hear()
+    assert mall.wallet("cy") == ["dinner"]
+
+
 @pytest.mark.parametrize(("home_km", "offer"), [(4.0, "taxi"), (65.0, "hotel")])
 def test_the_evening_ends_with_a_taxi_or_for_those_who_live_far_a_hotel(mall, home_km, offer):
     mall.join("di", home_km=home_km)
@@ -125,6 +149,23 @@ def test_the_whole_day_of_one_member(lunched):
         (offer, "redeemed") if offer != "style" else (offer, "expired")
         for offer in ("coffee", "style", "lunch", "nails", "dinner", "taxi")
     ]
+
+
+def test_the_whole_day_of_one_who_is_held_out_is_the_same_with_nothing_sent(mall):
+    mall.join("gus", holdout=True)
+    mall.arrives("gus")
+    mall.at("21:00")
+    assert mall.given("gus") == []
+    assert mall.ghosts("gus")[:4] == ["coffee", "coffee+", "lunch", "lunch+"]
+
+
+def test_who_withdraws_consent_over_lunch_is_left_alone_at_once(mall):
+    mall.arrives("ana")
+    mall.at("11:05")
+    mall.consent("ana", "personal_offers", False)
+    mall.at("21:00")
+    assert {state for _, state in mall.states("ana")} <= {"void", "expired"}
+    assert mall.given("ana")[-1] == "lunch"
 
 
 # -- leaving --------------------------------------------------------------------------------------

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import threading
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from engine.events import PresenceEvent, VisitStarted, id_of
 from engine.ledger import Ledger, open_ledger
@@ -193,105 +189,6 @@ def test_an_undone_redemption_makes_the_offer_live_again_for_the_limits_too(stor
 # -- whatever happens -----------------------------------------------------------------------------
 
 NAMES = ("ana", "bo", "cy", "gus")
-ACTS = (
-    "arrives",
-    "goes_home",
-    "falls_silent",
-    "is_heard_again",
-    "redeems",
-    "withdraws",
-    "consents",
-    "waits",
-    "restarts",
-)
-happenings = st.lists(st.tuples(st.sampled_from(ACTS), st.sampled_from(NAMES), st.integers(1, 25)), max_size=40)
-
-
-def live_through(story: Story, happenings: list[tuple[str, str, int]]) -> None:
-    """Play what can happen, whatever cannot is passed over; every limit is checked after each act."""
-    inside: set[str] = set()
-    for act, name, minutes in happenings:
-        match act:
-            case "waits":
-                story.turn(minutes * 60_000)
-            case "restarts":
-                story.restart()
-            case "withdraws" | "consents":
-                story.consent(name, "personal_offers", act == "consents")
-            case "arrives" if name not in inside:
-                inside.add(name)
-                story.arrives(name)
-            case "goes_home" if name in inside:
-                inside.remove(name)
-                story.goes_home(name)
-            case "redeems" if story.wallet(name):
-                (coupon,) = [one for one in story.coupons(name, "issued") if one["expires_ms"] > story.now_ms]
-                story.redeems(name, coupon["shops"][0])
-            case "falls_silent" | "is_heard_again" if name in inside:
-                getattr(story, act)(name)
-        keeps_every_limit(story)
-
-
-def keeps_every_limit(story: Story) -> None:
-    coupons = [dict(row) for name in NAMES for row in story.coupons(name)]
-    for member in story.members.values():
-        mine = [coupon for coupon in coupons if coupon["member"] == member]
-        assert sum(coupon["state"] == "issued" for coupon in mine) <= 1
-        assert len(mine) <= 5 and sum(coupon["rung"] > 0 for coupon in mine) <= 2
-        for visit in {coupon["visit"] for coupon in mine}:
-            assert sum(coupon["visit"] == visit for coupon in mine) <= 3
-    assert not [one for one in coupons if instant_ms("12:00") <= one["issued_ms"] < instant_ms("12:20")]
-    assert story.given("gus") == []
-    with story.ledger.read() as tx:
-        held = tx.execute(sa.select(tables.budget.c.scope, tables.budget.c.reserved + tables.budget.c.spent)).all()
-    assert all(0 <= amount <= {"day": 1500, "visit": 700}[scope] for scope, amount in held)
-
-
-def a_story(folder: str, book: Book, mall: Mall, opens: str) -> Story:
-    ledger = open_ledger(f"sqlite:///{folder}/ledger.db", PresenceEvent | CouponEvent)
-    ledger.database.dispose()
-
-    @sa.event.listens_for(ledger.database, "connect")
-    def hasten(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA synchronous=OFF")  # what is proved here does not need the disk
-
-    story = Story(ledger, book, mall, opens)
-    for name in NAMES:
-        story.join(name, holdout=name == "gus", birthday="11-21" if name == "bo" else None)
-    return story
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(happenings, st.sampled_from(["09:00", "10:55", "11:30"]))
-def test_no_history_breaks_a_limit(book, demo_mall, happenings, opens):
-    with TemporaryDirectory() as folder:
-        story = a_story(folder, book, demo_mall, opens)
-        live_through(story, happenings)
-        story.ledger.close()
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(happenings)
-def test_every_coupon_of_every_history_comes_to_one_end(book, demo_mall, happenings):
-    with TemporaryDirectory() as folder:
-        story = a_story(folder, book, demo_mall, "09:00")
-        live_through(story, happenings)
-        story.turn(24 * 3_600_000)
-        assert {one["state"] for name in NAMES for one in story.coupons(name)} <= {"redeemed", "void", "expired"}
-        story.ledger.close()
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(happenings)
-def test_the_same_history_gives_the_same_decisions_to_the_byte(book, demo_mall, happenings):
-    with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        stories = [a_story(folder, book, demo_mall, "10:55") for folder in (one, other)]
-        for story in stories:
-            live_through(story, happenings)
-        decided = [rows(story.ledger, tables.decision) for story in stories]
-        for story in stories:
-            story.ledger.close()
-        assert decided[0] == decided[1]
 
 
 def test_a_batch_may_be_cut_anywhere(story, book, demo_mall, tmp_path):

@@ -1,0 +1,83 @@
+"""How many coupons may be out at once, or within a time: of an offer, and at a shop.
+
+Counted in the transaction that gives one, while no other can: appenders take turns, so between the count and the
+commit nobody else's coupon comes in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from rules.book import Book, Cap, Offer
+from rules.life import State
+from rules.tables import LIVE, coupon
+
+LITERALLY = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
+GIVEN = sa.func.count().select().select_from(coupon)
+OFFER = coupon.c.offer == sa.bindparam("of")
+# Its shops are a JSON list of keys; the databases agree on little about JSON, but both find a quoted key in its text.
+SHOP = sa.cast(coupon.c.shops, sa.Text).like(sa.bindparam("quoted"), escape="/")
+NOW = sa.and_(LIVE, coupon.c.expires_ms > sa.bindparam("now_ms", type_=sa.BigInteger))
+SINCE = sa.and_(coupon.c.issued_ms > sa.bindparam("since_ms", type_=sa.BigInteger), coupon.c.state != State.VOID)
+COUNTS = {
+    ("offer", True): GIVEN.where(OFFER, NOW),
+    ("offer", False): GIVEN.where(OFFER, SINCE),
+    ("shop", True): GIVEN.where(SHOP, NOW),
+}
+
+
+class Room(NamedTuple):
+    """A capacity at one instant. of: an offer or a shop; since_ms: coupons given after it count, None those live."""
+
+    scope: str  # "offer" or "shop"
+    of: str
+    most: int
+    since_ms: int | None
+    now_ms: int
+
+    def left(self, tx: sa.Connection) -> int:
+        """How many more there is room for; what was taken back does not count, what ran out counts within a time."""
+        values: dict[str, object] = {"of": self.of} if self.scope == "offer" else {"quoted": _quoted(self.of)}
+        values |= {"now_ms": self.now_ms} if self.since_ms is None else {"since_ms": self.since_ms}
+        return self.most - int(tx.execute(COUNTS[self.scope, self.since_ms is None], values).scalar_one())
+
+
+def rooms(book: Book, offer: Offer, now_ms: int) -> tuple[Room, ...]:
+    """Every capacity that a coupon of *offer* takes up."""
+    of_shops = [_room("shop", shop, book.limits.capacity[shop], book, now_ms) for shop in sorted(offer.shops)
+                if shop in book.limits.capacity]  # fmt: skip
+    return (*([_room("offer", offer.key, offer.capacity, book, now_ms)] if offer.capacity else ()), *of_shops)
+
+
+def all_left(tx: sa.Connection, book: Book, now_ms: int) -> dict[str, int]:
+    """Offer -> how many more of it there is room for, of each that has a capacity."""
+    left: dict[str, int] = {}
+    for offer in book.offers.values():
+        taken = rooms(book, offer, now_ms)
+        if taken:
+            left[offer.key] = max(0, min(room.left(tx) for room in taken))
+    return left
+
+
+def full(tx: sa.Connection, taken: Iterable[Room], *, more: int) -> Room | None:
+    """The first of *taken* that has no room for *more*."""
+    return next((room for room in taken if room.left(tx) < more), None)
+
+
+def _room(scope: str, of: str, cap: Cap, book: Book, now_ms: int) -> Room:
+    match cap.per:
+        case "now":
+            since_ms = None
+        case "day":
+            since_ms = book.calendar.instant_ms(book.calendar.day(now_ms), 0) - 1
+        case _:
+            since_ms = now_ms - cap.window_ms
+    return Room(scope, of, cap.most, since_ms, now_ms)
+
+
+def _quoted(shop: str) -> str:
+    return f"%{json.dumps(shop).translate(LITERALLY)}%"

@@ -1,0 +1,109 @@
+"""What the mall knows of its members comes from a file: good lines are taken, bad ones named with the way out."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from engine.tables import member
+from rules.attributes import check_columns, import_members
+from rules.lines import NotAFile, read_csv
+from rules.recall import Recall
+
+
+@pytest.fixture
+def members(ledger, tmp_path):
+    """Ana and Bo are members; told() reads a file about them."""
+    with ledger.write() as tx:
+        for id, login in ((1, "ana"), (2, "bo")):
+            row = {"id": id, "login": login, "name": login, "language": "en", "created_ms": 0}
+            tx.execute(sa.insert(member).values(row))
+
+    def told(text, **how):
+        file = tmp_path / "members.csv"
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        columns, lines = read_csv(file, required=("login",))
+        check_columns(columns, file.name)
+        return import_members(ledger, lines, 5, **how)
+
+    return told
+
+
+def profile(ledger, id=1):
+    with ledger.read() as tx:
+        return Recall(ledger).load(tx, [id], 0)[id].standing.profile
+
+
+def test_attributes_and_profile_are_known_to_decisions(ledger, members):
+    report = members("login,tier,points,language,birthday,home_km\nana,gold,120,zh-Hans,02-29,7.5\n")
+    assert (report.changed, report.refused) == (1, [])
+    told = profile(ledger)
+    assert (told.birthday, told.language, told.home_km) == ("02-29", "zh-Hans", 7.5)
+    assert dict(told.attributes) == {"tier": "gold", "points": 120.0}
+
+
+def test_the_same_file_again_changes_nothing(members):
+    text = "login,tier\nana,gold\nbo,silver\n"
+    assert members(text).changed == 2
+    again = members(text)
+    assert (again.changed, again.unchanged) == (0, 2)
+
+
+def test_a_dry_run_says_what_would_be_and_changes_nothing(ledger, members):
+    assert members("login,tier\nana,gold\n", dry_run=True).changed == 1
+    assert dict(profile(ledger).attributes) == {}
+
+
+def test_an_empty_cell_tells_nothing_and_a_hyphen_clears(ledger, members):
+    members("login,tier,card\nana,gold,blue\n")
+    members("login,tier,card\nana,,-\n")
+    assert dict(profile(ledger).attributes) == {"tier": "gold"}
+
+
+def test_a_number_that_is_a_name_stays_a_text(ledger, members):
+    members("login,card\nana,007\n")
+    assert dict(profile(ledger).attributes) == {"card": "007"}
+
+
+def test_the_later_of_two_lines_counts(ledger, members):
+    members("login,tier\nana,gold\nana,silver\n")
+    assert dict(profile(ledger).attributes) == {"tier": "silver"}
+
+
+def test_bad_lines_are_named_and_good_ones_kept(ledger, members):
+    report = members(
+        'login,tier,birthday,home_km,language\nana,"gold\nplus",,,\nzoe,gold,,,\nbo,gold,13-01,,\nbo,gold,,-1,\n'
+        "bo,gold,,,fr\nbo,gold\n,gold,,,\nbo,silver,,,\n"
+    )
+    assert [(one.line, one.says.split(";")[-1].strip()) for one in report.refused] == [
+        (5, "write month and day like 11-24, without the year"),
+        (6, "write a number from 0 to 20000"),
+        (7, "write one of en, zh-Hans"),
+        (8, "put a field with a comma in quotes"),
+        (9, "name whom the line is about"),
+        (4, "members opt in themselves, leave it out"),
+    ]
+    assert report.changed == 2
+    assert profile(ledger, 2).attributes["tier"] == "silver"
+
+
+def test_semicolons_and_a_mark_at_the_beginning_are_no_hindrance(ledger, members):
+    members("\ufefflogin;tier\r\nana;gold\r\n")
+    assert profile(ledger).attributes["tier"] == "gold"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name,tier\nana,gold\n", "no column 'login'"),
+        ("", "no column 'login'"),
+        ("login\nana\n", "nothing is told but login"),
+        ("login,Tier!\nana,gold\n", "'Tier!' is no name of an attribute"),
+        ("login,tier,tier\nana,a,b\n", "two columns 'tier'"),
+        (b"login,tier\nana,\xff\n", "not UTF-8"),
+        ("login,tier\nana,\0\n", "not text"),
+    ],
+)
+def test_a_file_of_which_nothing_can_be_taken_is_refused_whole(members, text, says):
+    with pytest.raises(NotAFile, match=says):
+        members(text)

@@ -1,0 +1,258 @@
+"""Whatever happens, in whatever order: no limit is passed, nothing is given unwanted, and a replay decides the same.
+
+SOJOURN_HISTORIES says how many histories each property tries; a few here, thousands when somebody has the time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.events import ConsentChanged, PresenceEvent
+from engine.ledger import open_ledger
+from rules import tables
+from rules.book import Book, Mall
+from rules.events import CouponEvent, CouponMoment, CouponRedeemed, MoneySpent
+from rules.life import LIFE, Act, State
+from rules.lines import Line
+from rules.reading import parse_book
+from rules.receipts import Receipts
+from tests.promoting import Story, instant_ms
+
+BOOK = """\
+schema: 1
+timezone: Asia/Shanghai
+offers:
+  coffee: {title: a, shops: [cafe-luna, cafe-aurora], cost: 100, valid: 20m, visit_bound: true, capacity: 2 now}
+  coffee+: {title: b, shops: [cafe-luna], cost: 200, valid: 20m, visit_bound: true, chance: 0.6}
+  lunch: {title: c, shops: [noodle-hut], cost: 300, valid: 30m, capacity: 3 per day}
+  cake: {title: d, shops: [cafe-luna], cost: 400, valid: 30m}
+limits:
+  quiet: "12:00-12:20"
+  member: [1 per 5m, 3 per visit, 5 per 30d]
+  upgrades: [1 per visit, 2 per 30d]
+  budget: {day: 1500, visit: 700, shops: {cafe-luna: 900}}
+  capacity: {cafe-luna: 2 now}
+  holdout: {percent: 20, salt: s}
+journeys:
+  birthday:
+    priority: 90
+    start: {event: visit.started, when: [{birthday: today}], once: 300d}
+    steps: [{id: cake, when: [{present: 2m}], try: [cake], wait: 10m}]
+    finish: {join: day-out, step: lunch}
+  day-out:
+    priority: 50
+    budget: 1200
+    start: {event: visit.started}
+    steps:
+      - {id: coffee, when: [{time: "09:00-12:00"}, {present: 4m}], try: [coffee, coffee+], wait: 10m, chance: 0.8}
+      - id: lunch
+        when: [{time: "11:00-14:00"}, {any: [{spend: {at_least: 500, within: visit}}, {present: 8m}]}]
+        try: [lunch]
+        wait: 20m
+"""
+BUDGETS = {"day": 1500, "visit": 700, "shop:cafe-luna": 900, "journey:day-out": 1200}
+NAMES = ("ana", "bo", "cy", "di", "gus")
+ACTS = ("arrives", "goes_home", "falls_silent", "is_heard_again", "redeems", "undoes", "buys", "withdraws", "consents",
+        "waits", "waits", "restarts")  # fmt: skip
+happenings = st.lists(st.tuples(st.sampled_from(ACTS), st.sampled_from(NAMES), st.integers(1, 25)), max_size=45)
+openings = st.sampled_from(["09:00", "10:55", "11:30"])
+trying = settings(
+    max_examples=int(os.environ.get("SOJOURN_HISTORIES", "10")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture(scope="module")
+def book(demo_mall: Mall) -> Book:
+    return parse_book(BOOK, demo_mall)
+
+
+class History:
+    """One story on a ledger of its own, lived through act by act."""
+
+    def __init__(self, folder: str, book: Book, mall: Mall, opens: str) -> None:
+        ledger = open_ledger(f"sqlite:///{folder}/ledger.db", PresenceEvent | CouponEvent)
+        ledger.database.dispose()
+
+        @sa.event.listens_for(ledger.database, "connect")
+        def hasten(connection: Any, _record: Any) -> None:
+            connection.execute("PRAGMA synchronous=OFF")  # what is proved here does not need the disk
+
+        self.story = Story(ledger, book, mall, opens)
+        self.receipts = Receipts(ledger, self.story.codes, mall.shops, book.calendar)
+        self.inside: set[str] = set()
+        self.redemptions: dict[str, tuple[str, str]] = {}
+        self.bought = 0
+        for name in NAMES:
+            self.story.join(name, holdout=name == "gus", birthday="11-21" if name == "bo" else None)
+
+    def live(self, happenings: list[tuple[str, str, int]]) -> Story:
+        """Play what can happen, whatever cannot is passed over; every limit is checked after each act."""
+        for act, name, minutes in happenings:
+            self.play(act, name, minutes)
+            keeps_every_limit(self.story)
+        return self.story
+
+    def play(self, act: str, name: str, minutes: int) -> None:
+        story = self.story
+        match act:
+            case "waits":
+                story.turn(minutes * 60_000)
+            case "restarts":
+                story.restart()
+            case "withdraws" | "consents":
+                story.consent(name, "personal_offers", act == "consents")
+            case "arrives" if name not in self.inside:
+                self.inside.add(name)
+                story.arrives(name)
+            case "goes_home" if name in self.inside:
+                self.inside.remove(name)
+                story.goes_home(name)
+            case "redeems" if story.wallet(name):
+                (coupon,) = [one for one in story.coupons(name, "issued") if one["expires_ms"] > story.now_ms]
+                self.redeem(coupon["id"], coupon["shops"][0], minutes * 50)
+                self.redemptions[name] = coupon["id"], coupon["shops"][0]
+            case "undoes" if name in self.redemptions:
+                self.undo(*self.redemptions.pop(name))
+            case "buys":
+                self.bought += 1
+                self.buy(f"r{self.bought}", str(story.members[name]), story.now_ms, minutes * 50)
+            case "falls_silent" | "is_heard_again" if name in self.inside:
+                getattr(story, act)(name)
+
+    def redeem(self, coupon: str, shop: str, amount_minor: int | None) -> None:
+        story = self.story
+        with story.ledger.write() as tx:
+            code = story.codes.of(coupon)
+            story.till.redeem(tx, shop, code, story.now_ms, heard_real_ms=6, amount_minor=amount_minor)
+        story.hear()
+
+    def undo(self, coupon: str, shop: str) -> None:
+        r, story = tables.redemption.c, self.story
+        with story.ledger.write() as tx:
+            chosen = sa.select(r.id, r.at_ms).where(r.coupon == coupon, r.restored_ms.is_(None))
+            last = tx.execute(chosen).first()
+            if last is not None and story.now_ms - last.at_ms < 9 * 60_000:
+                story.till.restore(tx, shop, last.id, story.now_ms, heard_real_ms=6)
+        story.hear()
+
+    def buy(self, number: str, member: str, at_ms: int, amount_minor: int) -> None:
+        at = self.story.book.calendar.local(at_ms).isoformat()
+        fields = {"shop": "stride", "receipt": number, "at": at, "amount_minor": str(amount_minor), "member": member}
+        self.receipts.take([Line(1, fields)], self.story.now_ms, heard_real_ms=6)
+        self.story.hear()
+
+
+def keeps_every_limit(story: Story) -> None:
+    coupons = [dict(row) for name in NAMES for row in story.coupons(name)]
+    live = [one for one in coupons if one["state"] == "issued"]
+    assert max(Counter(one["member"] for one in live).values(), default=0) <= 1
+    current = [one for one in live if one["expires_ms"] > story.now_ms]
+    assert sum(one["offer"] == "coffee" for one in current) <= 2
+    assert sum("cafe-luna" in one["shops"] for one in current) <= 2
+    assert sum(one["offer"] == "lunch" and one["state"] != "void" for one in coupons) <= 3
+    for member in story.members.values():
+        mine = [coupon for coupon in coupons if coupon["member"] == member]
+        assert len(mine) <= 5 and sum(coupon["rung"] > 0 for coupon in mine) <= 2
+        assert max(Counter(coupon["visit"] for coupon in mine).values(), default=0) <= 3
+    assert not [one for one in coupons if instant_ms("12:00") <= one["issued_ms"] < instant_ms("12:20")]
+    assert story.given("gus") == []
+    with story.ledger.read() as tx:
+        for scope, reserved, spent in tx.execute(
+            sa.select(tables.budget.c.scope, tables.budget.c.reserved, tables.budget.c.spent)
+        ):
+            assert reserved >= 0 and spent >= 0 and reserved + spent <= BUDGETS[scope]
+    nothing_is_given_without_consent(story, live)
+
+
+def nothing_is_given_without_consent(story: Story, live: list[dict[str, Any]]) -> None:
+    for name, member in story.members.items():
+        with story.ledger.read() as tx:
+            said = [one.event for one in story.ledger.of_member(tx, member) if isinstance(one.event, ConsentChanged)]
+        offers = [event for event in said if event.purpose == "personal_offers"]
+        for coupon in story.coupons(name):
+            # An act may fall on the very instant of a change of mind, before or after it.
+            before = [event.granted for event in offers if event.at_ms < coupon["issued_ms"]]
+            at_once = [event.granted for event in offers if event.at_ms == coupon["issued_ms"]]
+            assert (before and before[-1]) or True in at_once
+        if not offers[-1].granted:
+            assert not [one for one in live if one["member"] == member]
+
+
+@trying
+@given(happenings, openings)
+def test_no_history_passes_a_limit_or_gives_what_is_not_wanted(book, demo_mall, happenings, opens):
+    with TemporaryDirectory() as folder:
+        History(folder, book, demo_mall, opens).live(happenings).ledger.close()
+
+
+@trying
+@given(happenings, openings)
+def test_every_coupon_of_every_history_lives_by_the_table_and_comes_to_one_end(book, demo_mall, happenings, opens):
+    with TemporaryDirectory() as folder:
+        story = History(folder, book, demo_mall, opens).live(happenings)
+        story.turn(24 * 3_600_000)
+        line = tables.coupon_event.c
+        with story.ledger.read() as tx:
+            states: dict[str, State] = {}
+            for coupon, act in tx.execute(sa.select(line.coupon, line.act).order_by(line.seq)):
+                states[coupon] = LIFE[states.get(coupon), Act(act)]
+            kept = dict(tx.execute(sa.select(tables.coupon.c.id, tables.coupon.c.state)).all())
+        assert states == kept and State.ISSUED not in states.values()
+        story.ledger.close()
+
+
+@trying
+@given(happenings, openings)
+def test_a_replay_of_the_ledger_decides_the_same_to_the_byte(book, demo_mall, happenings, opens):
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        first = History(one, book, demo_mall, opens).live(happenings)
+        again = History(other, book, demo_mall, opens)
+        replay(first, again)
+        assert decisions(again.story) == decisions(first)
+        for story in (first, again.story):
+            story.ledger.close()
+
+
+def replay(first: Story, again: History) -> None:
+    """What came from outside, told again at the instants at which it came."""
+    with first.ledger.read() as tx:
+        recorded = [record.event for record in first.ledger.since(tx, 0, 100_000)]
+    names = {member: name for name, member in first.members.items()}
+    joined = len(NAMES) * 3
+    for event in recorded[joined:]:
+        if (
+            isinstance(event, CouponMoment)
+            and not isinstance(event, CouponRedeemed)
+            and not hasattr(event, "redemption")
+        ):
+            continue  # of our own making
+        again.story.turn(event.at_ms - again.story.now_ms)
+        match event:
+            case ConsentChanged():
+                again.story.consent(names[event.member], event.purpose, event.granted)
+            case CouponRedeemed():
+                again.redeem(event.coupon, event.shop, event.amount_minor)
+            case CouponMoment():
+                again.undo(event.coupon, event.shop)
+            case MoneySpent():
+                again.buy(event.receipt, str(event.member), event.at_ms, event.amount_minor)
+            case _:
+                with again.story.ledger.write() as tx:
+                    again.story.ledger.append(tx, [event], heard_real_ms=5)
+                again.story.hear()
+    again.story.turn(first.now_ms - again.story.now_ms)
+
+
+def decisions(story: Story) -> list[tuple[object, ...]]:
+    with story.ledger.read() as tx:
+        return [tuple(row) for row in tx.execute(sa.select(tables.decision).order_by(tables.decision.c.seq))]
