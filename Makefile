@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup pages demo test speed fuzz
+.PHONY: help setup pages demo test speed accuracy fuzz
 
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip --disable-pip-version-check install --quiet
@@ -17,7 +17,7 @@ with_node = $(PY) hatch_build.py $(1) || { test $$? -eq 3 && echo 'Taking it fro
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
-	@echo '  ARGS=...      what demo gives to `sojourn demo`, test to pytest, and speed to its benchmarks'
+	@echo '  ARGS=...      what demo gives to `sojourn demo`, test to pytest, speed and accuracy to their measurements'
 
 setup: .venv/.stamp-installed pages  ## All that is locked into .venv, Sojourn itself, and its pages
 
@@ -56,3 +56,5 @@ speed: setup  ## How fast it is, into tests/speed/report.json; ARGS='-k presence
 
 fuzz: setup  ## Many requests of every kind to every route; none may be a fault of ours
 	@SOJOURN_FUZZ=200 $(PY) -m pytest -q tests/contract/test_fuzz.py $(ARGS)
+accuracy: setup  ## How well places, zones and dwell are known: tests/accuracy/report.md (about 5 minutes)
+	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m tests.accuracy $(ARGS)

@@ -152,21 +152,32 @@ def score(seen: Sightings, truth: Truth) -> Score:
     return _score(seen, truth, truth.test)
 
 
-def _score(seen: Sightings, truth: Truth, wanted: npt.NDArray[np.bool_]) -> Score:
+def answers(
+    seen: Sightings, visitor: npt.NDArray[np.int64], t_ms: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+    """Which sighting answers "where is this visitor at this instant?": the newest not after it, if it is fresh.
+
+    visitor, t_ms  (asked,)
+    Returns (asked,) whether there is an answer, and (asked,) rows of *seen*, which mean nothing where there is none.
+    """
     # Ordered by visitor, then time: one search finds the newest sighting not after each scan.
-    span_ms = int(max(seen.t_ms.max(), truth.t_ms.max())) + 1
+    span_ms = int(max(seen.t_ms.max(), t_ms.max())) + 1
     stamp = seen.member * span_ms + seen.t_ms
     order = np.argsort(stamp, kind="stable")
-    asked = truth.visitor[wanted] * span_ms + truth.t_ms[wanted]
+    asked = visitor * span_ms + t_ms
     found = order[np.maximum(np.searchsorted(stamp[order], asked, side="right") - 1, 0)]
     age_ms = asked - stamp[found]
-    located = (age_ms >= 0) & (age_ms <= FRESH_MS)
+    return (age_ms >= 0) & (age_ms <= FRESH_MS), found
+
+
+def _score(seen: Sightings, truth: Truth, wanted: npt.NDArray[np.bool_]) -> Score:
+    located, found = answers(seen, truth.visitor[wanted], truth.t_ms[wanted])
     found = found[located]
     off_m = np.hypot(*(np.column_stack((seen.x_m[found], seen.y_m[found])) - truth.xy_m[wanted][located]).T)
     return Score(
-        scans=len(asked),
+        scans=len(located),
         located=float(located.mean()),
-        level_right=float(np.count_nonzero(seen.level[found] == truth.level[wanted][located]) / len(asked)),
+        level_right=float(np.count_nonzero(seen.level[found] == truth.level[wanted][located]) / len(located)),
         median_m=float(np.median(off_m)),
         p90_m=float(np.percentile(off_m, 90)),
         zone_right=float((seen.zone[found] == truth.unit[wanted][located]).mean()),
