@@ -38,6 +38,7 @@ SMALL = Size(worlds=1, people=12, seconds=900, one_visitor_of=5)
 
 Step = Callable[[str], None]
 Report = dict[str, Any]
+Beats = tuple[Any, Any]  # rows of sensors that were live, and when
 
 
 class Scenario(NamedTuple):
@@ -61,11 +62,11 @@ def simulated(scenario: Scenario, size: Size, step: Step) -> Report:
     others: dict[str, list[tuple[Answers, Answers]]] = {}
     for world in _worlds(scenario, size, step):
         step("presence, zones of 30 m")
-        seen, events = _through(world.plan, world.heard)
+        seen, events = _through(world.plan, world.heard, world.beats)
         coarse.append(_answered(world, world.plan, seen, scenario))
         stays.append(dwelling(world.plan, events, world.walks, world.truth, START_MS))
         step("presence, zones of 15 m")
-        fine.append(_answered(world, world.fine, _through(world.fine, world.heard)[0], scenario))
+        fine.append(_answered(world, world.fine, _through(world.fine, world.heard, world.beats)[0], scenario))
         step("baselines")
         for name, method in _baselines(world.plan, _fingerprints(world) if scenario.surveyed else None).items():
             place = method(world.heard)
@@ -117,7 +118,7 @@ def _recorded(
     recording: Recording, heard: Readings, asked: Any, survey: Fingerprints | None, step: Step
 ) -> Report:  # fmt: skip
     step("presence")
-    seen, _ = _through(recording.plan, heard)
+    seen, _ = _through(recording.plan, heard, None)
     truth = recording.truth
     found = answered(seen, truth, asked, truth.unit)
     # People were recorded in corridors, so the right zone is the unit nearest to them.
@@ -128,10 +129,12 @@ def _recorded(
     return report
 
 
-def _through(plan: Plan, heard: Readings) -> tuple[Sightings, list[PresenceEvent]]:
-    """The readings' way through the engine, until everyone's visit is over."""
+def _through(plan: Plan, heard: Readings, beats: Beats | None) -> tuple[Sightings, list[PresenceEvent]]:
+    """The readings' way through the engine, until everyone's visit is over. A recording tells of no heartbeats."""
     tuning = Tuning()
     presence = Presence(plan, tuning)
+    if beats is not None:
+        presence.hear_of(*beats)
     events = presence.absorb(heard)
     seen = presence.sightings()
     events += presence.expire(int(heard.t_ms[-1]) + tuning.lateness_ms + tuning.close_ms + 1_000)

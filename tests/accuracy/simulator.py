@@ -34,6 +34,7 @@ AWAKE_S, ASLEEP_S = (60.0, 300.0), (60.0, 300.0)
 # Sensors send as well, somewhat louder than a phone, and hear each other a number of times.
 LOUDER_DB = 3.0
 LINK_FRAMES = 8
+BEAT_S = 10
 SURVEY_STEP_M = 5.0
 SURVEY_SCANS = 4  # at each point, turning
 AGED = 0.1  # share of the shadowing's variance that changed between the survey and today
@@ -75,6 +76,7 @@ class World(NamedTuple):
     truth: Truth  # one row for each time that a phone sent; device and visitor are 1 + the person's row
     links: Links
     survey: Survey
+    beats: tuple[Ints, Ints]  # rows of plan.sensors that were live, and when
 
 
 def simulate(seed: int, conditions: Conditions, *, people: int, seconds: int) -> World:
@@ -93,7 +95,7 @@ def simulate(seed: int, conditions: Conditions, *, people: int, seconds: int) ->
     offset_db = phones.normal(0, OFFSET_DB, people)[person, None]
     dbm = air.mean_dbm(level, xy_m) + air.body_db(xy_m, heading) + offset_db
     heard = _heard(frames, dbm)
-    dead = np.zeros(len(plan.sensors), np.bool_)
+    dead = np.zeros(len(plan.sensors), np.bool_)  # sooner or later
     dead[_one_of_each_neighbourhood(plan)] = True
     heard[(sent_s[:, None] >= conditions.dead_after_s) & dead] = np.nan
     row, sensor = np.nonzero(~np.isnan(heard))
@@ -102,7 +104,14 @@ def simulate(seed: int, conditions: Conditions, *, people: int, seconds: int) ->
         t_ms, person + 1, level, xy_m, unit=plan.zones_at(level, xy_m), test=np.ones(len(person), np.bool_)
     )  # fmt: skip
     told = readings(t_ms[row], person[row] + 1, sensor, heard[row, sensor]).in_order()
-    return World(plan, fine, walks, told, truth, links, survey)
+    return World(plan, fine, walks, told, truth, links, survey, _beats(dead, conditions.dead_after_s, seconds))
+
+
+def _beats(dying: npt.NDArray[np.bool_], dead_after_s: float, seconds: int) -> tuple[Ints, Ints]:
+    """Every sensor says every ten seconds that it is live, unless it is not."""
+    at_s, sensor = (each.ravel() for each in np.meshgrid(np.arange(0, seconds, BEAT_S), np.arange(len(dying))))
+    live = ~dying[sensor] | (at_s < dead_after_s)
+    return sensor[live], START_MS + at_s[live] * 1_000
 
 
 def _sendings(draw: np.random.Generator, people: int, seconds: int) -> tuple[Ints, Floats]:
