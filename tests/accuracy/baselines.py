@@ -14,6 +14,7 @@ import numpy.typing as npt
 from engine.plan import Plan
 from engine.position import Sightings
 from engine.readings import Readings
+from tests.accuracy.simulator import Survey
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -96,9 +97,9 @@ def _amplitude(sent: Sendings) -> Floats:
     return np.asarray(np.minimum(weight, 1.0) * 10 ** (mean_dbm / 20))
 
 
-def fingerprints(plan: Plan, survey: Readings, level: Ints, xy_m: Floats) -> Fingerprints:
-    """Survey readings, each with where its phone was, as one row per place."""
-    place, of = np.unique(np.column_stack((level, xy_m)), axis=0, return_inverse=True)
+def fingerprints(plan: Plan, survey: Survey) -> Fingerprints:
+    """A survey as one row per place."""
+    place, of = np.unique(np.column_stack((survey.level, survey.x_m, survey.y_m)), axis=0, return_inverse=True)
     cell = of.ravel() * len(plan.sensors) + survey.sensor
     size = len(place) * len(plan.sensors)
     count = np.bincount(cell, minlength=size)

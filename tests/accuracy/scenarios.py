@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from engine.radio import Radio, fit
 
 from engine.events import PresenceEvent
 from engine.plan import Plan
@@ -16,9 +17,9 @@ from engine.readings import Readings
 from engine.recorded import Recording, read
 from engine.tuning import Tuning
 from tests.accuracy.air import Fading
-from tests.accuracy.baselines import WITHOUT_SURVEY, Fingerprints, fingerprints, sendings, wknn
+from tests.accuracy.baselines import WITHOUT_SURVEY, fingerprints, sendings, wknn
 from tests.accuracy.measures import Answers, answered, doubt, dwelling, placing, pooled, reliability, zone_right, zoning
-from tests.accuracy.simulator import START_MS, Conditions, World, simulate
+from tests.accuracy.simulator import START_MS, Conditions, Survey, World, simulate
 
 LAYOUTS, SURVEYED_LAYOUTS = (12, 24, 48), (24, 48)
 DEAD_AFTER_S = 120.0
@@ -62,13 +63,14 @@ def simulated(scenario: Scenario, size: Size, step: Step) -> Report:
     others: dict[str, list[tuple[Answers, Answers]]] = {}
     for world in _worlds(scenario, size, step):
         step("presence, zones of 30 m")
-        seen, events = _through(world.plan, world.heard, world.beats)
+        radio = _radio(world, scenario)
+        seen, events = _through(world.plan, world.heard, radio, world.beats)
         coarse.append(_answered(world, world.plan, seen, scenario))
         stays.append(dwelling(world.plan, events, world.walks, world.truth, START_MS))
         step("presence, zones of 15 m")
-        fine.append(_answered(world, world.fine, _through(world.fine, world.heard, world.beats)[0], scenario))
+        fine.append(_answered(world, world.fine, _through(world.fine, world.heard, radio, world.beats)[0], scenario))
         step("baselines")
-        for name, method in _baselines(world.plan, _fingerprints(world) if scenario.surveyed else None).items():
+        for name, method in _baselines(world.plan, world.survey if scenario.surveyed else None).items():
             place = method(world.heard)
             small = place._replace(zone=_zone(world.fine, place))
             pair = _answered(world, world.plan, place, scenario), _answered(world, world.fine, small, scenario)
@@ -115,10 +117,11 @@ def recorded(folder: Path, layout: int, size: Size, step: Step) -> Iterator[tupl
 
 
 def _recorded(
-    recording: Recording, heard: Readings, asked: Any, survey: Fingerprints | None, step: Step
+    recording: Recording, heard: Readings, asked: Any, survey: Survey | None, step: Step
 ) -> Report:  # fmt: skip
     step("presence")
-    seen, _ = _through(recording.plan, heard, None)
+    radio = Radio.of(recording.plan)
+    seen, _ = _through(recording.plan, heard, radio if survey is None else radio.surveyed(survey), None)
     truth = recording.truth
     found = answered(seen, truth, asked, truth.unit)
     # People were recorded in corridors, so the right zone is the unit nearest to them.
@@ -129,10 +132,16 @@ def _recorded(
     return report
 
 
-def _through(plan: Plan, heard: Readings, beats: Beats | None) -> tuple[Sightings, list[PresenceEvent]]:
+def _radio(world: World, scenario: Scenario) -> Radio:
+    """Fitted to what the sensors hear of each other, as in any mall, and bent to the survey where there is one."""
+    radio = Radio.of(world.plan, fit(world.plan, world.links))
+    return radio.surveyed(world.survey) if scenario.surveyed else radio
+
+
+def _through(plan: Plan, heard: Readings, radio: Radio, beats: Beats | None) -> tuple[Sightings, list[PresenceEvent]]:
     """The readings' way through the engine, until everyone's visit is over. A recording tells of no heartbeats."""
     tuning = Tuning()
-    presence = Presence(plan, tuning)
+    presence = Presence(plan, tuning, radio)
     if beats is not None:
         presence.hear_of(*beats)
     events = presence.absorb(heard)
@@ -141,25 +150,21 @@ def _through(plan: Plan, heard: Readings, beats: Beats | None) -> tuple[Sighting
     return Sightings(*map(np.concatenate, zip(seen, presence.sightings(), strict=True))), events
 
 
-def _baselines(plan: Plan, survey: Fingerprints | None) -> dict[str, Callable[[Readings], Sightings]]:
+def _baselines(plan: Plan, survey: Survey | None) -> dict[str, Callable[[Readings], Sightings]]:
     methods = {name: lambda heard, one=one: one(plan, sendings(plan, heard)) for name, one in WITHOUT_SURVEY.items()}
     if survey is not None:
-        methods["wknn"] = lambda heard: wknn(plan, sendings(plan, heard), survey)
+        known = fingerprints(plan, survey)
+        methods["wknn"] = lambda heard: wknn(plan, sendings(plan, heard), known)
     return methods
 
 
-def _fingerprints(world: World) -> Fingerprints:
-    survey = world.survey
-    return fingerprints(world.plan, Readings(*survey[:4]), survey.level, np.column_stack((survey.x_m, survey.y_m)))
-
-
-def _trained(recording: Recording) -> Fingerprints:
+def _trained(recording: Recording) -> Survey:
     """The scans that are not kept for testing, as a survey."""
     heard, truth = recording.heard, recording.truth
     scan = {key: row for row, key in enumerate(zip(truth.visitor.tolist(), truth.t_ms.tolist(), strict=True))}
     row = np.array([scan[key] for key in zip(heard.device.tolist(), heard.t_ms.tolist(), strict=True)])
     known = ~truth.test[row]
-    return fingerprints(recording.plan, heard.at(known), truth.level[row[known]], truth.xy_m[row[known]])
+    return Survey(*heard.at(known), truth.level[row[known]], *truth.xy_m[row[known]].T)
 
 
 def _zone(plan: Plan, seen: Sightings) -> Any:
