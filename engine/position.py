@@ -2,9 +2,10 @@
 
 A grid Bayes filter with motion. Each second in which a device is heard, its place first spreads as far as it may have
 walked, then every cell is weighed by how well it explains the second: the signals at the sensors that heard the device
-(normal around the radio model; the device's own offset is unknown and integrated out), and the silence of the live
-sensors that should have heard it. After: probabilistic localisation over a grid, as in Fox, Burgard, Thrun, "Markov
-Localization for Mobile Robots in Dynamic Environments", JAIR 11 (1999), with the offset as a Gaussian nuisance.
+(normal around the radio model; the device's own loudness is learnt, and what is unsure of it integrated out), and the
+silence of the live sensors that should have heard it. After: probabilistic localisation over a grid, as in Fox,
+Burgard, Thrun, "Markov Localization for Mobile Robots in Dynamic Environments", JAIR 11 (1999), with the loudness as a
+Gaussian nuisance.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.cells import Floats, Ints, blur_of
+from engine.phones import LOUDNESS_DB, Loudness, Phones
 from engine.radio import Radio
 from engine.readings import Readings
 from engine.tuning import Tuning
@@ -40,6 +42,7 @@ TRACK = np.dtype([
     ("level", np.int16),  # row of plan.levels, UNPLACED before the first
     ("x_m", np.float32), ("y_m", np.float32),
     ("sigma_m", np.float32),  # the standard deviation of the place along each axis
+    ("loudness", np.float32, LOUDNESS_DB.shape),  # of the phone, see engine.phones
 ])  # fmt: skip
 
 
@@ -73,10 +76,10 @@ class Locator:
         self._precision = (1 / radio.spread_db**2).astype(np.float32)
         middle = radio.mean_dbm - np.float32(MIDDLE_DBM)
         self._pull = self._precision * middle
-        self._worth = radio.heard_log - radio.silent_log - self._pull * middle / 2
-        self._silent_log = radio.silent_log
-        self._live: Mask = np.zeros(len(radio.silent_log), np.bool_)
-        self._silence = np.zeros(len(radio.cells), np.float32)
+        self._worth = radio.heard_log - self._pull * middle / 2
+        self._phones = Phones(radio, tuning.phone_db)
+        self._live: Mask = np.zeros(len(radio.mean_dbm), np.bool_)
+        self._silence = [np.zeros(len(radio.cells), np.float32) for _ in LOUDNESS_DB]
         self._moments = self._of_levels()
 
     def locate(
@@ -90,18 +93,23 @@ class Locator:
         devices, sensors = len(tracks), len(live)
         if not np.array_equal(live, self._live):
             # As long as the same sensors live, the silence of all of them is one and the same.
-            self._live, self._silence = live.copy(), live.astype(np.float32) @ self._silent_log
+            self._live = live.copy()
+            self._silence = [live.astype(np.float32) @ silent for silent in self._phones.silent_log]
         pair = row * sensors + heard.sensor
         times = np.bincount(pair, minlength=devices * sensors).reshape(devices, sensors)
         total = np.bincount(pair, heard.rssi_dbm - MIDDLE_DBM, devices * sensors).reshape(devices, sensors)
         signal = (total / np.maximum(times, 1)).astype(np.float32)
         away_ms = np.where(tracks["level"] == UNPLACED, 0, at_ms - tracks["at_ms"])
-        # Together go those who walked as long and are near each other, for they share a blur and most of their sensors.
+        loudness = self._phones.loudness(tracks["loudness"])
+        # Together go those as loud, who walked as long and are near each other: they share what is looked up.
         loudest = np.where(times > 0, signal, -np.inf).argmax(axis=1)
-        order = np.lexsort((loudest, blur_of(away_ms)))
+        order = np.lexsort((loudest, blur_of(away_ms), loudness.nearest))
+        cuts = [np.flatnonzero(np.diff(loudness.nearest[order])) + 1, np.arange(AT_ONCE, devices, AT_ONCE)]
         answers = [
-            self._some(tracks, beliefs, at_ms, times[some] > 0, signal[some], away_ms[some], here, some)
-            for some in np.split(order, range(AT_ONCE, devices, AT_ONCE))
+            self._some(
+                tracks, beliefs, at_ms, times[some] > 0, signal[some], away_ms[some], here, some, loudness.at(some)
+            )
+            for some in np.split(order, np.unique(np.concatenate(cuts)))
         ]
         back = np.argsort(order)
         return Chances(*(np.concatenate(column)[back] for column in zip(*answers, strict=True)))
@@ -116,13 +124,14 @@ class Locator:
         away_ms: Ints,
         here: Zones,
         some: Rows,
+        loudness: Loudness,
     ) -> Chances:
         fresh = tracks["level"][some] == UNPLACED
         before = remembered(beliefs[some])
         before[fresh] = self._cells.anywhere
         places = self._cells.walked(before, away_ms)
         places += EVERYWHERE * self._cells.anywhere
-        explained = self._explained(was_heard, signal)
+        explained = self._explained(was_heard, signal, loudness)
         # What is heard again soon is bent by the same walls and bodies, and says little new.
         news = np.where(fresh, 1.0, np.minimum(away_ms / max(self._tuning.news_ms, 1), 1.0))
         explained *= news[:, None].astype(np.float32)
@@ -130,25 +139,33 @@ class Locator:
         places *= np.exp(explained, out=explained)
         places /= places.sum(axis=1, keepdims=True)
         beliefs[some] = to_remember(places)
+        tracks["loudness"][some] = self._phones.learn(
+            tracks["loudness"][some], places.argmax(axis=1), signal + MIDDLE_DBM, was_heard, self._silence, news
+        )
         tracks["at_ms"][some] = at_ms[some]
         for name, column in zip(("level", "x_m", "y_m", "sigma_m"), self._middles(places), strict=True):
             tracks[name][some] = column
         return self._zones.chances(places, here[some])
 
-    def _explained(self, was_heard: Mask, signal: Floats) -> Floats:
-        """(n, cells): the log-likelihood of what was heard, and of what was not, up to a constant for each device."""
+    def _explained(self, was_heard: Mask, signal: Floats, loudness: Loudness) -> Floats:
+        """(n, cells): the log-likelihood of what was heard, and of what was not, up to a constant for each device.
+
+        All of *loudness* have the same nearest one.
+        """
+        as_loud = int(loudness.nearest[0])
         used = np.flatnonzero(was_heard.any(axis=0))
-        signal, heard = signal[:, used] * was_heard[:, used], was_heard[:, used].astype(np.float32)
-        precision, pull = self._precision[used], self._pull[used]
+        heard = was_heard[:, used].astype(np.float32)
+        signal = (signal[:, used] - loudness.mean_db[:, None]) * heard
+        precision, pull, silent = self._precision[used], self._pull[used], self._phones.silent_log[as_loud][used]
         sure = heard @ precision
         off = signal @ precision - heard @ pull  # sum of (signal - mean) / variance
-        explained = (signal * signal) @ (-precision / 2) + signal @ pull + heard @ self._worth[used]
+        explained = (signal * signal) @ (-precision / 2) + signal @ pull + heard @ (self._worth[used] - silent)
         # Whoever was heard is not silent; what a dead sensor did not hear says nothing.
-        explained += self._silence
+        explained += self._silence[as_loud]
         dead_heard = heard * ~self._live[used]
         if dead_heard.any():
-            explained += dead_heard @ self._silent_log[used]
-        variance = np.float32(self._tuning.phone_db**2)
+            explained += dead_heard @ silent
+        variance = loudness.spread_db[:, None] ** 2
         sure = 1 + variance * sure
         explained += variance / 2 * off * off / sure
         explained -= np.log(sure) / 2

@@ -19,6 +19,7 @@ from engine.plan import Plan
 
 # A receiver at its limit. Weaker frames are lost; stronger ones are, too, now and then: collisions, another channel.
 FAINTEST_DBM, CAUGHT = -88.0, 0.85
+STEEPNESS = 1.702  # makes the logistic function follow the normal distribution's within 1 %
 # Sensors hang so much higher than phones are carried.
 HEIGHT_M = 2.0
 # A phone is that much fainter than a sensor: a smaller antenna, and a body beside it.
@@ -108,6 +109,12 @@ class Radio(NamedTuple):
         silent_log = np.log1p(-chance(mean_dbm, spread_db))
         return Radio(cells, mean_dbm, spread_db, -np.log(spread_db), silent_log)
 
+    def silent_at(self, louder_db: float) -> Floats:
+        """(sensors, cells): silent_log of a phone that is so much louder than usual."""
+        hears = np.clip(-np.expm1(self.silent_log) / CAUGHT, 1e-4, 1 - 1e-4)
+        odds = hears / (1 - hears) * np.exp(STEEPNESS * louder_db / self.spread_db)
+        return np.asarray(np.log1p(-CAUGHT * odds / (1 + odds)), np.float32)
+
     def surveyed(self, survey: Survey) -> Radio:
         """The model bent to a survey: mean, spread and chance of hearing, by kernel regression on each level."""
         scan, first, of = np.unique(
@@ -146,7 +153,7 @@ class Radio(NamedTuple):
 def chance(mean_dbm: npt.NDArray[np.floating], spread_db: npt.NDArray[np.floating] | float) -> Floats:
     """How probable it is that a frame is heard. The normal distribution function by its logistic approximation."""
     above = (mean_dbm - FAINTEST_DBM) / spread_db
-    return (CAUGHT / (1 + np.exp(-1.702 * above))).astype(np.float32)
+    return (CAUGHT / (1 + np.exp(-STEEPNESS * above))).astype(np.float32)
 
 
 def fit(plan: Plan, links: Links) -> Propagation:

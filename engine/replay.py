@@ -27,6 +27,7 @@ from engine.plan import NOWHERE, Plan
 from engine.position import Sightings
 from engine.presence import Presence
 from engine.radio import Radio
+from engine.readings import Readings
 from engine.recorded import Recording, Truth, read
 from engine.tuning import Tuning
 
@@ -108,14 +109,21 @@ def replay(
 
 def learnt(recording: Recording, tuning: Tuning, *, surveyed: bool) -> Radio:
     """The radio model by the visitors who are not scored: of their readings alone, or also of where they were."""
-    truth, heard = recording.truth, recording.heard
-    heard = heard.at(~np.isin(heard.device, truth.visitor[truth.test]))
-    radio = Radio.of(recording.plan, calibrated(recording.plan, heard, tuning))
-    if not surveyed:
-        return radio
+    radio = Radio.of(recording.plan, calibrated(recording.plan, _not_scored(recording), tuning))
+    return radio.surveyed(walked(recording)) if surveyed else radio
+
+
+def walked(recording: Recording) -> Walked:
+    """Where the visitors were who are not scored."""
+    truth, heard = recording.truth, _not_scored(recording)
     # Both are ordered by time, and one visitor walks at a time.
     scan = np.searchsorted(truth.t_ms, heard.t_ms)
-    return radio.surveyed(Walked(*heard, truth.level[scan], *truth.xy_m[scan].T))
+    return Walked(*heard, truth.level[scan], *truth.xy_m[scan].T)
+
+
+def _not_scored(recording: Recording) -> Readings:
+    scored = recording.truth.visitor[recording.truth.test]
+    return recording.heard.at(~np.isin(recording.heard.device, scored))
 
 
 class Walked(NamedTuple):

@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from engine.radio import Radio, fit
 
 from engine.events import PresenceEvent
 from engine.plan import Plan
 from engine.position import Sightings
 from engine.presence import Presence
+from engine.radio import Radio, Survey, fit
 from engine.readings import Readings
 from engine.recorded import Recording, read
+from engine.replay import learnt, walked
 from engine.tuning import Tuning
 from tests.accuracy.air import Fading
 from tests.accuracy.baselines import WITHOUT_SURVEY, fingerprints, sendings, wknn
 from tests.accuracy.measures import Answers, answered, doubt, dwelling, placing, pooled, reliability, zone_right, zoning
-from tests.accuracy.simulator import START_MS, Conditions, Survey, World, simulate
+from tests.accuracy.simulator import START_MS, Conditions, World, simulate
 
 LAYOUTS, SURVEYED_LAYOUTS = (12, 24, 48), (24, 48)
 DEAD_AFTER_S = 120.0
@@ -111,17 +112,19 @@ def recorded(folder: Path, layout: int, size: Size, step: Step) -> Iterator[tupl
     name = f"mall_{recording.plan.site}_{layout}"
     asked = recording.truth.test & (recording.truth.visitor % size.one_visitor_of == 0)
     heard = recording.heard.at(np.isin(recording.heard.device, recording.truth.visitor[asked]))
-    yield name, _recorded(recording, heard, asked, None, step)
+    step("learning how loud each sensor hears")
+    radio = learnt(recording, Tuning(), surveyed=False)
+    yield name, _recorded(recording, heard, asked, radio, None, step)
     if layout in SURVEYED_LAYOUTS:
-        yield f"{name}_surveyed", _recorded(recording, heard, asked, _trained(recording), step)
+        survey = walked(recording)
+        yield f"{name}_surveyed", _recorded(recording, heard, asked, radio.surveyed(survey), survey, step)
 
 
 def _recorded(
-    recording: Recording, heard: Readings, asked: Any, survey: Survey | None, step: Step
+    recording: Recording, heard: Readings, asked: Any, radio: Radio, survey: Survey | None, step: Step
 ) -> Report:  # fmt: skip
     step("presence")
-    radio = Radio.of(recording.plan)
-    seen, _ = _through(recording.plan, heard, radio if survey is None else radio.surveyed(survey), None)
+    seen, _ = _through(recording.plan, heard, radio, None)
     truth = recording.truth
     found = answered(seen, truth, asked, truth.unit)
     # People were recorded in corridors, so the right zone is the unit nearest to them.
@@ -156,15 +159,6 @@ def _baselines(plan: Plan, survey: Survey | None) -> dict[str, Callable[[Reading
         known = fingerprints(plan, survey)
         methods["wknn"] = lambda heard: wknn(plan, sendings(plan, heard), known)
     return methods
-
-
-def _trained(recording: Recording) -> Survey:
-    """The scans that are not kept for testing, as a survey."""
-    heard, truth = recording.heard, recording.truth
-    scan = {key: row for row, key in enumerate(zip(truth.visitor.tolist(), truth.t_ms.tolist(), strict=True))}
-    row = np.array([scan[key] for key in zip(heard.device.tolist(), heard.t_ms.tolist(), strict=True)])
-    known = ~truth.test[row]
-    return Survey(*heard.at(known), truth.level[row[known]], *truth.xy_m[row[known]].T)
 
 
 def _zone(plan: Plan, seen: Sightings) -> Any:

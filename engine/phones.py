@@ -1,0 +1,73 @@
+"""How much louder than usual each phone is, learnt from what is heard of it where it seems to be.
+
+A quiet phone is heard by few sensors. Taken for a usual one it would seem to stand where few sensors are: in a corner,
+a little further out with each sighting. So its loudness counts for the silence of sensors as for what they hear.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.cells import Floats
+from engine.radio import Radio
+
+# Phones differ by 10 dB and more, with their make, their case and the pocket they are in.
+LOUDNESS_DB = np.arange(-12.0, 12.1, 4.0)
+# Signals of one place repeat the same shadow, so each sighting is worth this much of what the model would say; and
+# phones change hands and pockets: what was learnt thirty sightings ago is worth a third.
+WORTH, KEPT = 0.3, 0.97
+# However much was learnt, bodies and pockets make this difference from sighting to sighting.
+LEAST_DB = 1.5
+
+Odds = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
+
+
+class Loudness(NamedTuple):
+    """Columns: mean and standard deviation in dB above the usual, and the row of LOUDNESS_DB that comes nearest."""
+
+    mean_db: Floats
+    spread_db: Floats
+    nearest: Rows
+
+    def at(self, rows: Rows) -> Loudness:
+        return Loudness(self.mean_db[rows], self.spread_db[rows], self.nearest[rows])
+
+
+class Phones:
+    """Loudness by one radio model. *odds* are (n, loudnesses): for each phone the logarithm of how probable each of
+    LOUDNESS_DB is by what was heard of it, up to a constant; zeros where nothing was."""
+
+    def __init__(self, radio: Radio, phone_db: float) -> None:
+        self._radio = radio
+        self._unknown = (-0.5 * (LOUDNESS_DB / max(phone_db, 1e-3)) ** 2).astype(np.float32)
+        self.silent_log = [radio.silent_at(db) for db in LOUDNESS_DB.tolist()]  # each (sensors, cells)
+
+    def loudness(self, odds: Odds) -> Loudness:
+        share = odds + self._unknown
+        share = np.exp(share - share.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        mean_db = share @ LOUDNESS_DB
+        spread_db = np.sqrt(np.maximum(share @ LOUDNESS_DB**2 - mean_db**2, LEAST_DB**2))
+        nearest = np.abs(mean_db[:, None] - LOUDNESS_DB).argmin(axis=1)
+        return Loudness(mean_db.astype(np.float32), spread_db.astype(np.float32), nearest)
+
+    def learn(self, odds: Odds, cell: Rows, signal_dbm: Floats, was_heard: npt.NDArray[np.bool_],
+              silence: list[Floats], news: npt.NDArray[np.floating]) -> Odds:  # fmt: skip
+        """The odds after a sighting in *cell* (n,).
+
+        signal_dbm, was_heard  (n, sensors)       silence  for each loudness (cells,): were no live sensor to hear
+        news                   (n,) 0 to 1: how much of the sighting is new
+        """
+        phone, sensor = np.nonzero(was_heard)
+        at = sensor, cell[phone]
+        above_db = signal_dbm[phone, sensor] - self._radio.mean_dbm[at]
+        off = (above_db[:, None] - LOUDNESS_DB) / self._radio.spread_db[at][:, None]
+        silent = np.stack([table[at] for table in self.silent_log], axis=1)
+        like = np.stack([log[cell] for log in silence], axis=1)
+        np.add.at(like, phone, -0.5 * off**2 - silent)
+        like -= like.max(axis=1, keepdims=True)
+        return (KEPT * odds + WORTH * news[:, None] * like).astype(np.float32)
