@@ -164,13 +164,12 @@ def fit(plan: Plan, links: Links) -> Propagation:
     """
     sensors = len(plan.sensors)
     pair = np.asarray(links.transmitter, np.int64) * sensors + links.receiver
-    times = np.bincount(pair, minlength=sensors**2)
-    total = np.bincount(pair, links.rssi_dbm, sensors**2)
-    times = times.reshape(sensors, sensors)
+    times = np.bincount(pair, minlength=sensors**2).reshape(sensors, sensors)
+    total = np.bincount(pair, links.rssi_dbm, sensors**2).reshape(sensors, sensors)
     heard: npt.NDArray[np.bool_] = times > 0
     if np.count_nonzero(heard) < 3 * sensors:
         return USUAL  # too little to tell
-    signal_dbm = (total / np.maximum(times, 1)).reshape(sensors, sensors)
+    signal_dbm = total / np.maximum(times, 1)
     away_m = np.hypot(*(plan.anchors_m[:, None] - plan.anchors_m).transpose(2, 0, 1))
     levels = np.abs(plan.sensor_level[:, None] - plan.sensor_level)
     on = np.flatnonzero(heard.any(axis=1))  # transmitters that were heard at all
