@@ -22,10 +22,9 @@ WAY_M = 6.0
 # Shares that change level in a second: beside a way every twentieth; elsewhere, for ways nobody has drawn and for
 # places believed on the wrong level, 0.2 % in the 5 s after which a phone in use is heard again.
 WAY_RATE, LEAK_RATE = 0.05, 0.0004
-# Faster than anybody walks here: errors of the last place hang together with those of the next, so less of it is to be
-# believed than the model says. 1.2, 1.6, 2 and 2.4 were tried; 2 keeps places nearest and their radius most honest.
-# Whoever keeps walking turns after about ten seconds, and so spreads like one who wanders.
-WALK_M_S, STRAIGHT_S = 2.0, 10.0
+# A brisk walk. 1.2, 1.4, 1.6 and 2 were tried: faster keeps the radius more honest, and in made-up malls costs half a
+# metre for each 0.4 m/s. Whoever keeps walking turns after about ten seconds, and so spreads like one who wanders.
+WALK_M_S, STRAIGHT_S = 1.2, 10.0
 # Blurs are made for these; whoever is unheard for long may be anywhere within the last.
 BLURS_M = np.array([1.0, 1.5, 2.2, 3.2, 4.5, 6.5, 9.0, 13.0, 18.0, 26.0, 40.0])
 

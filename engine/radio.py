@@ -24,6 +24,8 @@ STEEPNESS = 1.702  # makes the logistic function follow the normal distribution'
 HEIGHT_M = 2.0
 # A phone is that much fainter than a sensor: a smaller antenna, and a body beside it.
 PHONE_FAINTER_DB = 6.0
+# Between sensors many frames are averaged and nobody stands: single frames of carried phones lie further apart by this.
+PHONE_SPREAD_DB = 4.0
 # Survey readings count for their neighbourhood: first a wide one, then a narrow one on top, each with the weight of so
 # many readings for what was believed before. Corridors are 5 to 10 m wide.
 NEIGHBOURHOODS_M, BELIEVED = (10.0, 3.0), (0.3, 0.3)
@@ -202,4 +204,5 @@ def fit(plan: Plan, links: Links) -> Propagation:
     off_db = np.where(heard, signal_dbm - best.mean_dbm(away_m, levels), 0.0)
     links_of = heard.sum(axis=0)
     sensor_db = np.clip(off_db, -12, 12).sum(axis=0) / (links_of + 6)
-    return best._replace(at_1_m_dbm=best.at_1_m_dbm - PHONE_FAINTER_DB, sensor_db=sensor_db)
+    spread_db = float(np.hypot(best.spread_db, PHONE_SPREAD_DB))
+    return best._replace(at_1_m_dbm=best.at_1_m_dbm - PHONE_FAINTER_DB, spread_db=spread_db, sensor_db=sensor_db)

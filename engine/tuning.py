@@ -31,9 +31,9 @@ class Tuning(BaseModel):
         "bend it, so it repeats the same error. A phone in use is heard about every 5 s.",
     )  # fmt: skip
     phone_db: float = Field(
-        default=2.0, ge=0, le=10,
-        description="How far phones differ in loudness (one standard deviation). It is integrated out of every "
-        "sighting: a quiet phone must not seem far away. More lets the model explain too much by the phone.",
+        default=3.0, ge=0, le=10,
+        description="How far phones differ in loudness (one standard deviation), before anything was heard of one. "
+        "More lets the model explain too much by the phone; how loud each is gets learnt as it is heard.",
     )  # fmt: skip
     window_ms: int = Field(
         default=4_000, ge=0, le=60_000,
