@@ -24,7 +24,7 @@ WAY_M = 6.0
 WAY_RATE, LEAK_RATE = 0.05, 0.0004
 # A brisk walk. 1.2, 1.4, 1.6 and 2 were tried: faster keeps the radius more honest, and in made-up malls costs half a
 # metre for each 0.4 m/s. Whoever keeps walking turns after about ten seconds, and so spreads like one who wanders.
-WALK_M_S, STRAIGHT_S = 1.2, 10.0
+WALK_M_S, STRAIGHT_S = 1.4, 10.0
 # Blurs are made for these; whoever is unheard for long may be anywhere within the last.
 BLURS_M = np.array([1.0, 1.5, 2.2, 3.2, 4.5, 6.5, 9.0, 13.0, 18.0, 26.0, 40.0])
 
