@@ -19,29 +19,20 @@ SHARES_RIGHT = {"located", "level", "zone_30m", "zone_15m", "stays_found", "near
 # Musts that are not reached yet, each with its reason; the test run says when one is.
 MISSED: dict[tuple[str, str], str] = dict.fromkeys(
     (
-        ("base", "median_m"),
-        ("base", "p90_m"),
-        ("base", "level"),
-        ("base", "zone_30m"),
         ("base", "zone_15m"),
         ("base", "false_entries_per_device_hour"),
         ("base", "enter_p50_s"),
         ("base", "enter_p90_s"),
         ("dense", "median_m"),
         ("dense", "p90_m"),
-        ("harsh", "level"),
         ("surveyed", "median_m"),
         ("surveyed", "p90_m"),
         ("surveyed", "wrong_triggers_60s"),
         ("mall_site1_24", "level"),
-        ("mall_site1_24_surveyed", "median_m"),
-        ("mall_site1_24_surveyed", "p90_m"),
-        ("mall_site1_24_surveyed", "level"),
         ("mall_site1_48_surveyed", "median_m"),
         ("mall_site1_48_surveyed", "p90_m"),
-        ("mall_site1_48_surveyed", "level"),
     ),
-    "a weighted centroid knows neither silence nor a radio model nor a survey",
+    "not reached yet; README, Numbers, says by how much",
 )
 
 TARGETS = (

@@ -65,7 +65,7 @@ def test_nobody_but_an_operator_may(http, method, path):
 def test_a_text_is_checked_and_nothing_is_kept(http):
     answer = ask(http, "POST", "/check", text=BOOK.replace("present: 4m", "presnt: 4m", 1)).json()
     (finding,) = answer["findings"]
-    assert (answer["readable"], finding["severity"], finding["line"]) == (False, "error", 118)
+    assert (answer["readable"], finding["severity"], finding["line"]) == (False, "error", 122)
     assert len(ask(http, "GET", "/versions").json()) == 1
 
 

@@ -21,7 +21,10 @@ HOT = {
         "outbox_due",
     ),
     "deadlines that are due": (sa.select(tables.deadline.c.instance).where(tables.deadline.c.due_ms <= 1), "due_ms"),
-    "a shop's day": (sa.select(tables.redemption.c.id).where(tables.redemption.c.shop == "s"), "redemption_by_shop"),
+    "a shop's day": (
+        sa.select(tables.redemption.c.id).where(tables.redemption.c.shop == "s", tables.redemption.c.at_ms >= 1),
+        "redemption_by_shop",
+    ),
     "a funder's day": (
         sa.select(tables.redemption.c.id).where(tables.redemption.c.funder == "f"),
         "redemption_by_funder",
