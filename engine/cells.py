@@ -14,8 +14,8 @@ import shapely
 
 from engine.plan import Plan
 
-# Zones count by the share of a cell they cover, so a border needs no finer cells than the floor does. On recorded and
-# simulated walks 2 m and 3 m place alike (README, Decisions), and 3 m costs less than half.
+# Zones count by the share of a cell they cover, so a border needs no finer cells than the floor does. Cells of 2 m
+# would cost more than twice as much.
 CELL_M = 3.0
 # Within this of stairs, a lift or an escalator someone may be about to change level.
 WAY_M = 6.0

@@ -16,24 +16,24 @@ class Target(NamedTuple):
 
 SHARES_RIGHT = {"located", "level", "zone_30m", "zone_15m", "stays_found", "nearest_unit"}
 
-# Musts that are not reached yet, each with its reason; the test run says when one is.
-MISSED: dict[tuple[str, str], str] = dict.fromkeys(
-    (
-        ("base", "zone_15m"),
-        ("base", "false_entries_per_device_hour"),
-        ("base", "enter_p50_s"),
-        ("base", "enter_p90_s"),
-        ("dense", "median_m"),
-        ("dense", "p90_m"),
-        ("surveyed", "median_m"),
-        ("surveyed", "p90_m"),
-        ("surveyed", "wrong_triggers_60s"),
-        ("mall_site1_24", "level"),
-        ("mall_site1_48_surveyed", "median_m"),
-        ("mall_site1_48_surveyed", "p90_m"),
-    ),
-    "not reached yet; README, Numbers, says by how much",
-)
+# Musts that are not reached yet, with what is known of why; the test run says when one is.
+VOTES = "three votes 5 s apart take 12.5 s on average from the true entry, even if every vote is right"
+SURVEY = "made-up surveys age here, unlike where the must comes from, and their phone has a loudness of its own"
+OPEN = "not yet understood"
+MISSED = {
+    ("base", "zone_15m"): "a zone of 15 m asks for more than a median error of 5 m gives",
+    ("base", "false_entries_per_device_hour"): "two votes at 0.8 gave 2.1, not 3.5, but slower entries",
+    ("base", "enter_p50_s"): VOTES,
+    ("base", "enter_p90_s"): VOTES,
+    ("dense", "median_m"): OPEN,
+    ("dense", "p90_m"): OPEN,
+    ("surveyed", "median_m"): SURVEY,
+    ("surveyed", "p90_m"): SURVEY,
+    ("surveyed", "wrong_triggers_60s"): SURVEY,
+    ("mall_site1_24", "level"): OPEN,
+    ("mall_site1_48_surveyed", "median_m"): OPEN,
+    ("mall_site1_48_surveyed", "p90_m"): OPEN,
+}
 
 TARGETS = (
     Target("base", "median_m", 5.5, 4.5),
