@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from rules.lint import check
 from rules.reading import parse_book
@@ -64,8 +65,8 @@ def test_what_is_read_is_valid_and_what_has_the_wrong_shape_is_not(case):
     elif any(word in fault.says for fault in checked.errors for word in OF_SHAPE):
         try:
             read = document(text)
-        except Exception:
-            return
+        except YAMLError:
+            return  # no document at all, so there is none to hold against the schema
         assert not THIS_MALL.is_valid(read)
 
 
