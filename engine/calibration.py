@@ -19,7 +19,6 @@ from engine.position import Locator, unplaced
 from engine.radio import USUAL, Propagation, Radio, chance
 from engine.readings import Readings
 from engine.tuning import Tuning
-from engine.zones import ZoneMap
 
 # The second round corrects what the first placed wrongly; a third changes little.
 ROUNDS = 2
@@ -63,7 +62,7 @@ def _placed(plan: Plan, heard: Readings, tuning: Tuning, propagation: Propagatio
     member = np.cumsum(np.diff(device, prepend=device[:1]) != 0)
     turn = np.arange(len(device)) - first[member]
     radio = Radio.of(plan, propagation)
-    locator = Locator(radio, ZoneMap(plan, radio.cells), tuning)
+    locator = Locator(plan, radio, tuning)
     tracks, beliefs = unplaced(len(first)), np.zeros((len(first), len(radio.cells)), np.uint8)
     sighted = unplaced(len(device))
     live = np.ones(len(plan.sensors), np.bool_)
@@ -73,11 +72,11 @@ def _placed(plan: Plan, heard: Readings, tuning: Tuning, propagation: Propagatio
         rows = by_turn[cuts[now] : cuts[now + 1]]
         at = np.flatnonzero(turn == now)
         who = member[at]
-        track, belief = tracks[who], beliefs[who]
+        track = tracks[who]
         nowhere = np.full(len(who), NOWHERE, np.int16)
         which = np.searchsorted(at, of[rows])
-        locator.locate(track, belief, instant[at, 1], heard.at(rows), which, live, nowhere)
-        tracks[who], beliefs[who], sighted[at] = track, belief, track
+        locator.locate(track, beliefs, who, instant[at, 1], heard.at(rows), which, live, nowhere)
+        tracks[who] = sighted[at] = track
     signal_dbm = np.full((len(device), len(plan.sensors)), np.nan, np.float32)
     np.fmax.at(signal_dbm, (of, heard.sensor), heard.rssi_dbm)
     return Sighted(sighted["level"].astype(np.int64), sighted["x_m"], sighted["y_m"], sighted["sigma_m"], signal_dbm)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.cells import Floats
+from engine.belief import Heard
+from engine.cells import Floats, Ints
 from engine.radio import Radio
 
 # Phones differ by 10 dB and more, with their make, their case and the pocket they are in.
@@ -33,9 +34,6 @@ class Loudness(NamedTuple):
     spread_db: Floats
     nearest: Rows
 
-    def at(self, rows: Rows) -> Loudness:
-        return Loudness(self.mean_db[rows], self.spread_db[rows], self.nearest[rows])
-
 
 class Phones:
     """Loudness by one radio model. *odds* are (n, loudnesses): for each phone the logarithm of how probable each of
@@ -44,7 +42,7 @@ class Phones:
     def __init__(self, radio: Radio, phone_db: float) -> None:
         self._radio = radio
         self._unknown = (-0.5 * (LOUDNESS_DB / max(phone_db, 1e-3)) ** 2).astype(np.float32)
-        self.silent_log = [radio.silent_at(db) for db in LOUDNESS_DB.tolist()]  # each (sensors, cells)
+        self.silent_log = np.stack([radio.silent_at(db) for db in LOUDNESS_DB.tolist()])  # each (sensors, cells)
 
     def loudness(self, odds: Odds) -> Loudness:
         share = odds + self._unknown
@@ -55,19 +53,15 @@ class Phones:
         nearest = np.abs(mean_db[:, None] - LOUDNESS_DB).argmin(axis=1)
         return Loudness(mean_db.astype(np.float32), spread_db.astype(np.float32), nearest)
 
-    def learn(self, odds: Odds, cell: Rows, signal_dbm: Floats, was_heard: npt.NDArray[np.bool_],
-              silence: list[Floats], news: npt.NDArray[np.floating]) -> Odds:  # fmt: skip
+    def learn(self, odds: Odds, cell: Ints, heard: Heard, silence: Floats) -> Odds:
         """The odds after a sighting in *cell* (n,).
 
-        signal_dbm, was_heard  (n, sensors)       silence  for each loudness (cells,): were no live sensor to hear
-        news                   (n,) 0 to 1: how much of the sighting is new
+        heard  the readings, and how much of them is new    silence  (loudnesses, cells): were no live sensor to hear
         """
-        phone, sensor = np.nonzero(was_heard)
-        at = sensor, cell[phone]
-        above_db = signal_dbm[phone, sensor] - self._radio.mean_dbm[at]
+        at = heard.sensor, np.repeat(cell, np.diff(heard.first))
+        above_db = heard.signal_dbm - self._radio.mean_dbm[at]
         off = (above_db[:, None] - LOUDNESS_DB) / self._radio.spread_db[at][:, None]
-        silent = np.stack([table[at] for table in self.silent_log], axis=1)
-        like = np.stack([log[cell] for log in silence], axis=1)
-        np.add.at(like, phone, -0.5 * off**2 - silent)
+        worth = -0.5 * off**2 - self.silent_log[:, *at].T
+        like = silence[:, cell].T + np.add.reduceat(worth, heard.first[:-1])
         like -= like.max(axis=1, keepdims=True)
-        return (KEPT * odds + WORTH * news[:, None] * like).astype(np.float32)
+        return (KEPT * odds + WORTH * heard.news[:, None] * like).astype(np.float32)

@@ -36,7 +36,7 @@ from engine.roster import Roster
 from engine.stays import NEVER_MS, STAY, Changes, advance_all, end_all, outside
 from engine.tuning import Tuning
 from engine.visits import VISIT, Stage, due_ms, patience
-from engine.zones import Chances, ZoneMap
+from engine.zones import Chances
 
 HEARD_ELSEWHERE, SILENT, CONSENT_WITHDRAWN = "heard-elsewhere", "silent", "consent-withdrawn"
 SENSOR_OUTAGE = "sensor-outage"
@@ -69,7 +69,7 @@ class Presence:
         self._plan, self._tuning = plan, tuning
         radio = Radio.of(plan) if radio is None else radio
         self._cells = radio.cells
-        self._locator = Locator(radio, ZoneMap(plan, radio.cells), tuning)
+        self._locator = Locator(plan, radio, tuning)
         self._patience_ms = patience(tuning)
         self._alignment = Alignment(tuning.lateness_ms)
         self._liveness = Liveness(plan)
@@ -183,10 +183,11 @@ class Presence:
         visit["stage"][rows[back]] = Stage.OPEN
         visit["last_ms"][rows] = at_ms
 
-        track, beliefs = table["track"][rows], self._roster.beliefs[rows]
+        track = table["track"][rows]
         live = self._liveness.live(tick_ms + TICK_MS)
-        chances = self._locator.locate(track, beliefs, at_ms, heard, of, live, table["stay"]["zone"][rows])
-        table["track"][rows], self._roster.beliefs[rows] = track, beliefs
+        here = table["stay"]["zone"][rows]
+        chances = self._locator.locate(track, self._roster.beliefs, rows, at_ms, heard, of, live, here)
+        table["track"][rows] = track
         self._sightings.append(_sightings(member, track, chances))
 
         window = at_ms - table["stay"]["window_ms"][rows] >= self._tuning.window_ms

@@ -8,7 +8,8 @@ stay. `advance` says what a window does to one stay; it is the specification. `a
 a property test holds them together. A stay ended by silence is ended with `end`, by whoever watches the time.
 
 Back in the same zone within merge_ms and nowhere else in between, the stay goes on: it is entered again with the
-instant it first began, its dwell continues, and no mark is told twice.
+instant it first began, its dwell continues, and no mark is told twice. A mark is told by a window that votes for the
+zone: whoever stands on its border is in it for long, perhaps, but nobody should act on that.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def advance(stay: Stay, window: Window, tuning: Tuning) -> tuple[Stay, list[Chan
         stay = Stay(vote, since_ms, at_ms, NEVER_MS, marks, at_ms, votes, vote_ms)
         changes.append(Entered(vote, since_ms, p))
 
-    if stay.zone != NOWHERE and stay.here_ms == at_ms:
+    if stay.zone != NOWHERE and vote == stay.zone:
         passed = sum(mark <= at_ms - stay.since_ms for mark in tuning.dwell_marks_ms)
         if passed > stay.marks:
             changes.append(Dwelt(stay.zone, stay.since_ms, stay.marks, passed))
@@ -226,7 +227,7 @@ def advance_all(stays: Stays, at_ms: Times, zone: Zones, p: Chances, p_here: Cha
         stays["left_zone"][entered], stays["left_marks"][entered] = NOWHERE, 0
         stays["left_since_ms"][entered] = stays["left_here_ms"][entered] = NEVER_MS
 
-    there = (stays["zone"] != NOWHERE) & (stays["here_ms"] == at_ms)
+    there = (stays["zone"] != NOWHERE) & (vote == stays["zone"])
     marks_from = stays["marks"].copy()
     passed = np.searchsorted(np.array(tuning.dwell_marks_ms), at_ms - stays["since_ms"], side="right")
     stays["marks"] = np.where(there, np.maximum(passed, marks_from), marks_from)

@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.cells import CELL_M, Cells, Floats
+from engine.belief import Shares
+from engine.cells import CELL_M, Cells
 from engine.plan import NOWHERE, Plan
 
 # Each cell is asked at so many points along each side, evenly: 9 points 1 m apart in a cell of 3 m.
 POINTS = 3
-# A level where someone so improbably is has no zone that counts; hardly anybody is on two.
-NEGLIGIBLE = 0.005
 
 Zones = npt.NDArray[np.int16]
 
@@ -26,41 +25,25 @@ class Chances(NamedTuple):
     p_here: npt.NDArray[np.float64]
 
 
-class ZoneMap:
-    """The zones of a plan, by the share that each has of each cell; where zones overlap, the smallest counts."""
+def zone_shares(plan: Plan, cells: Cells) -> Shares:
+    """The share that each zone of a plan has of each cell; where zones overlap, the smallest counts."""
+    steps_m = ((np.arange(POINTS) + 0.5) / POINTS - 0.5) * CELL_M
+    found = np.stack([
+        plan.zones_at(cells.level, np.column_stack((cells.x_m + right_m, cells.y_m + up_m)))
+        for right_m in steps_m for up_m in steps_m
+    ])  # fmt: skip
+    point, cell = np.nonzero(found != NOWHERE)
+    pair, points = np.unique(cell * max(len(plan.zones), 1) + found[point, cell], return_counts=True)
+    cell, zone = np.divmod(pair, max(len(plan.zones), 1))
+    return Shares(np.searchsorted(cell, np.arange(len(cells) + 1)), zone, (points / len(found)).astype(np.float32))
 
-    def __init__(self, plan: Plan, cells: Cells) -> None:
-        self._of_level = cells.of_level
-        self._zones_of = [np.flatnonzero(plan.zone_level == level) for level in range(len(plan.levels))]
-        steps_m = ((np.arange(POINTS) + 0.5) / POINTS - 0.5) * CELL_M
-        found = np.stack([
-            plan.zones_at(cells.level, np.column_stack((cells.x_m + right_m, cells.y_m + up_m)))
-            for right_m in steps_m for up_m in steps_m
-        ])  # fmt: skip
-        self.shares: list[Floats] = []  # for each level (its cells, its zones)
-        for level, zones in enumerate(self._zones_of):
-            here = found[:, self._of_level[level]]
-            self.shares.append(np.stack([(here == zone).mean(axis=0) for zone in zones], axis=1).astype(np.float32)
-                               if len(zones) else np.zeros((here.shape[1], 0), np.float32))  # fmt: skip
-        self._zones = len(plan.zones)
 
-    def masses(self, places: Floats) -> Floats:
-        """(n, zones): the probability of each zone, for places (n, cells)."""
-        mass = np.zeros((len(places), self._zones), np.float32)
-        for cells, zones, share in zip(self._of_level, self._zones_of, self.shares, strict=True):
-            there = np.flatnonzero(places[:, cells].sum(axis=1) > NEGLIGIBLE)
-            if len(there):
-                mass[np.ix_(there, zones)] = places[there, cells] @ share
-        return mass
-
-    def chances(self, places: Floats, here: Zones) -> Chances:
-        """For places (n, cells). here  a zone for each whose probability is wanted too, NOWHERE for none."""
-        if not self._zones:
-            none = np.zeros(len(places))
-            return Chances(np.full(len(places), NOWHERE, np.int16), none, none)
-        mass = np.minimum(self.masses(places).astype(np.float64), 1.0)
-        row = np.arange(len(places))
-        best = mass.argmax(axis=1)
-        p = mass[row, best]
-        p_here = np.where(here == NOWHERE, 0.0, mass[row, here])
-        return Chances(np.where(p > 0, best, NOWHERE).astype(np.int16), p, p_here)
+def chances(masses: npt.NDArray[np.float64], here: Zones) -> Chances:
+    """Of the probabilities of zones (n, zones). here  a zone for each whose probability is wanted too, or NOWHERE."""
+    if not masses.shape[1]:
+        none = np.zeros(len(masses))
+        return Chances(np.full(len(masses), NOWHERE, np.int16), none, none)
+    row, best = np.arange(len(masses)), masses.argmax(axis=1)
+    p = np.minimum(masses[row, best], 1.0)
+    p_here = np.where(here == NOWHERE, 0.0, np.minimum(masses[row, here], 1.0))
+    return Chances(np.where(p > 0, best, NOWHERE).astype(np.int16), p, p_here)

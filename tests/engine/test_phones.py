@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from shapely import box
 
+from engine.belief import Heard
 from engine.phones import LOUDNESS_DB, Phones
 from engine.plan import Level, Plan, Sensor
 from engine.radio import Propagation, Radio, fit
 
 
-class Heard(NamedTuple):
+class Links(NamedTuple):
     transmitter: np.ndarray
     receiver: np.ndarray
     rssi_dbm: np.ndarray
@@ -32,10 +33,13 @@ def learnt(radio: Radio, louder_db: float, sightings: int) -> float:
     phones = Phones(radio, phone_db=3.0)
     cell = np.array([np.hypot(radio.cells.x_m - 40, radio.cells.y_m - 30).argmin()])
     signal_dbm = radio.mean_dbm[:, cell].T + np.float32(louder_db)
-    silence = [silent.sum(axis=0) for silent in phones.silent_log]
+    silence = phones.silent_log.sum(axis=1)
     odds = np.zeros((1, len(LOUDNESS_DB)), np.float32)
+    sensor = np.flatnonzero(signal_dbm[0] >= -88)
+    first, one = np.array([0, len(sensor)]), np.ones(1, np.float32)
+    heard = Heard(first, sensor, signal_dbm[0, sensor], one > 1, one, first[:1], one, one, one, *phones.loudness(odds))
     for _ in range(sightings):
-        odds = phones.learn(odds, cell, signal_dbm, signal_dbm >= -88, silence, np.ones(1))
+        odds = phones.learn(odds, cell, heard, silence)
     return float(phones.loudness(odds).mean_db[0])
 
 
@@ -60,7 +64,7 @@ def test_the_radio_is_fitted_from_what_sensors_hear_of_each_other(plan):
     dbm = truth.mean_dbm(away_m, np.zeros_like(away_m, dtype=np.int64))
     dbm = dbm + np.random.default_rng(5).normal(0, 3, (6, *dbm.shape))
     frame, transmitter, receiver = np.nonzero((dbm >= -88) & ~np.eye(len(away_m), dtype=np.bool_))
-    found = fit(plan, Heard(transmitter, receiver, dbm[frame, transmitter, receiver]))
+    found = fit(plan, Links(transmitter, receiver, dbm[frame, transmitter, receiver]))
     assert found.exponent == pytest.approx(3.5, abs=0.5)
     # A phone is fainter than a sensor by 6 dB.
     expected_dbm = truth.mean_dbm(np.array([[25.0]]), np.array([[0]])) - 6

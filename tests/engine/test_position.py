@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.plan import NOWHERE
-from engine.position import Locator, remembered, to_remember, unplaced
+from engine.position import Locator, unplaced
 from engine.radio import Radio
 from engine.readings import joined, readings
 from engine.tuning import Tuning
-from engine.zones import ZoneMap
+from engine.zones import chances, zone_shares
 
 NOON_MS = 1_790_000_000_000
 
@@ -22,15 +20,10 @@ def radio(plan):
     return Radio.of(plan)
 
 
-@pytest.fixture(scope="session")
-def zones(plan, radio):
-    return ZoneMap(plan, radio.cells)
-
-
 @pytest.fixture
-def locate(plan, radio, zones):
+def locate(plan, radio):
     """locate(parts of one second each, of devices 0..) -> tracks, beliefs and chances after the last part."""
-    locator = Locator(radio, zones, Tuning())
+    locator = Locator(plan, radio, Tuning())
 
     def located(*parts, devices=1, live=None, here=None):
         tracks, beliefs = unplaced(devices), np.zeros((devices, len(radio.cells)), np.uint8)
@@ -38,8 +31,9 @@ def locate(plan, radio, zones):
         here = np.full(devices, NOWHERE, np.int16) if here is None else here
         for heard in parts:
             at_ms = np.full(devices, heard.t_ms.max())
-            chances = locator.locate(tracks, beliefs, at_ms, heard, heard.device.astype(np.intp), live, here)
-        return tracks, beliefs, chances
+            rows = np.arange(devices)
+            found = locator.locate(tracks, beliefs, rows, at_ms, heard, heard.device.astype(np.intp), live, here)
+        return tracks, beliefs, found
 
     return located
 
@@ -116,49 +110,67 @@ def test_silence_makes_a_place_less_sure(locate, hear):
     assert locate(near, late)[0][0]["sigma_m"] > locate(near, soon)[0][0]["sigma_m"]
 
 
-@given(st.lists(st.floats(0, 1, width=32), min_size=8, max_size=8).filter(lambda places: max(places) > 1e-3))
-def test_what_is_remembered_of_a_place_is_nearly_all_of_it(probabilities):
-    places = np.array([probabilities], np.float32)
-    places /= places.sum()
-    assert np.abs(remembered(to_remember(places)) - places).max() < 0.02
+def test_a_place_is_remembered_on_the_floor_alone(locate, hear, radio):
+    _, beliefs, _ = locate(hear(0, "cafe-L1", NOON_MS), hear(0, "cafe-L1", NOON_MS + 5_000))
+    assert beliefs[0][radio.cells.walkable].max() == 255
+    assert beliefs[0][~radio.cells.walkable].max() == 0
+
+
+def test_whoever_stands_is_not_moved_by_hearing_the_same_again(place, hear):
+    """Their signals are bent by the same walls each time: the place of the first sightings stands."""
+    bent_db = np.random.default_rng(3).normal(0, 4, 12)
+    heard = [hear(1, "cafe-L1", NOON_MS + second * 5_000) for second in range(20)]
+    bent = [part._replace(rssi_dbm=part.rssi_dbm + bent_db[part.sensor]) for part in heard]
+    early, late = place(*bent[:3]), place(*bent)
+    assert np.hypot(early["x_m"] - late["x_m"], early["y_m"] - late["y_m"]) < 1.5
 
 
 # -- zones ----------------------------------------------------------------------------------------
 
 
-def at(radio, level, x_m, y_m, sigma_m):
-    """A place, normally distributed."""
-    cells = radio.cells
-    weight = np.exp(-((cells.x_m - x_m) ** 2 + (cells.y_m - y_m) ** 2) / (2 * sigma_m**2)) * (cells.level == level)
-    return (weight / weight.sum()).astype(np.float32)[None]
+@pytest.fixture(scope="session")
+def within(plan, radio):
+    """within(level, x_m, y_m, sigma_m) -> the probability of each zone (1, zones) for a place normally distributed."""
+    shares = zone_shares(plan, radio.cells)
+
+    def masses(level, x_m, y_m, sigma_m):
+        cells = radio.cells
+        there = cells.walkable & (cells.level == level)
+        weight = np.exp(-((cells.x_m - x_m) ** 2 + (cells.y_m - y_m) ** 2) / (2 * sigma_m**2)) * there
+        found = np.zeros((1, len(plan.zones)))
+        cell = np.repeat(np.arange(len(cells)), np.diff(shares.first))
+        np.add.at(found[0], shares.zone, weight[cell] / weight.sum() * shares.share)
+        return found
+
+    return masses
 
 
-def chances(zones, places, here=NOWHERE):
-    found = zones.chances(places, np.array([here], np.int16))
+def said(masses, here=NOWHERE):
+    found = chances(masses, np.array([here], np.int16))
     return int(found.zone[0]), float(found.p[0]), float(found.p_here[0])
 
 
-def test_well_inside_a_zone_it_is_certain(zones, radio, plan):
-    zone, p, p_here = chances(zones, at(radio, 0, 10.0, 6.0, 1.0))
+def test_well_inside_a_zone_it_is_certain(within, plan):
+    zone, p, p_here = said(within(0, 10.0, 6.0, 1.0))
     assert (zone, p, p_here) == (plan.zone_index["cafe-L1"], pytest.approx(1.0, abs=0.01), 0.0)
 
 
-def test_on_the_border_of_a_zone_it_is_even(zones, radio):
-    assert chances(zones, at(radio, 0, 20.0, 6.0, 2.5))[1] == pytest.approx(0.5, abs=0.06)
+def test_on_the_border_of_a_zone_it_is_even(within):
+    assert said(within(0, 20.0, 6.0, 2.5))[1] == pytest.approx(0.5, abs=0.06)
 
 
-def test_the_zone_asked_about_has_a_probability_even_if_another_is_likelier(zones, radio, plan):
+def test_the_zone_asked_about_has_a_probability_even_if_another_is_likelier(within, plan):
     cafe, books = plan.zone_index["cafe-L1"], plan.zone_index["books-L1"]
-    zone, p, p_here = chances(zones, at(radio, 0, 32.0, 6.0, 8.0), here=cafe)
+    zone, p, p_here = said(within(0, 32.0, 6.0, 8.0), here=cafe)
     assert (zone, 0 < p_here < p) == (books, True)
 
 
-def test_between_all_zones_there_is_none(zones, radio):
-    zone, p, _ = chances(zones, at(radio, 0, 30.0, 15.0, 0.5))
+def test_between_all_zones_there_is_none(within):
+    zone, p, _ = said(within(0, 30.0, 15.0, 0.5))
     assert p < 0.1 or zone == NOWHERE
 
 
-def test_zones_and_what_lies_between_share_one_whole(zones, radio, plan):
-    masses = zones.masses(at(radio, 1, 25.0, 14.0, 9.0))
+def test_zones_and_what_lies_between_share_one_whole(within, plan):
+    masses = within(1, 25.0, 14.0, 9.0)
     assert 0 < masses.sum() <= 1.0001
     assert masses[0, plan.zone_level == 0].sum() == 0

@@ -77,7 +77,7 @@ def test_someone_heard_once_from_the_street_has_not_visited(mall):
 def test_a_zone_is_entered_when_windows_agree_and_dated_to_the_first_of_them(mall):
     mall.walk(ANA, to="cafe-L1", for_ms=20_000)
     entered = mall.one("zone.entered")
-    assert (entered.zone, entered.at_ms, entered.confirmed_ms) == ("cafe-L1", NOON_MS, NOON_MS + 10_000)
+    assert (entered.zone, entered.at_ms, entered.confirmed_ms) == ("cafe-L1", NOON_MS, NOON_MS + 5_000)
     assert entered.confidence >= 0.6
 
 

@@ -1,0 +1,428 @@
+"""What one second tells of where each device is: the inner loops of the grid filter, compiled.
+
+A place is remembered in a byte a cell. A second spreads it as far as somebody may have walked, weighs every cell by
+how well it explains what was heard and what was not, and sums up. Most of a mall is out of the question at any time, so
+only some tiles are worked on: those that the device may have walked to, those near whoever hears it loudest, and above
+or below the former where a way leads there.
+
+Each device is worked on alone and in one order, so the answer depends on nothing but what was known and heard of it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from engine.cells import CELL_M, LEAK_RATE, NO_TILE, TILE, WAY_RATE, Floats, Floor, Ints
+
+Beliefs = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.intp]
+Doubles = npt.NDArray[np.float64]
+Real = float | np.floating
+
+CELLS = TILE * TILE
+STEP = 32  # so many numbers at once is what processors are quick with
+# Some probability is everywhere, always: whoever was misplaced is found again, near whoever hears them loudest.
+EVERYWHERE, LOUDEST_M = np.float32(1e-4), 15.0
+# A walk need not be followed to where less than this share of it leads in a cell, nor from cells whose byte is fainter.
+TRACE = np.float32(1e-6)
+FAINT = 3
+# What explains a second so much worse than the best cell (a logarithm) is impossible.
+IMPOSSIBLE = np.float32(25.0)
+NEVER = np.float32(-1e30)
+# Where somebody is believed to be, what is heard is explained worse than elsewhere by a few (a logarithm): shadows. By
+# this much it is not: they are misplaced, and what is heard counts in full, however often it was heard.
+SURPRISE = np.float32(10.0)
+# The square root in a byte keeps small probabilities apart, down to 1/65,000 of the largest.
+MOST = np.float32(255.0)
+# Whoever is unheard for longer may have changed level as often as one may.
+LONGEST_S = 60.0
+# Signals are taken relative to this, so that squares of them keep their digits in 32 bits.
+MIDDLE_DBM = np.float32(-70.0)
+HALF, ONE, NONE = np.float32(0.5), np.float32(1.0), np.float32(0.0)
+
+
+class Air(NamedTuple):
+    """What is heard of a device in each cell. Logarithms of probabilities, but for constants of a device.
+
+    precision, pull  (sensors, cells) of the signal: 1 / variance, and mean above MIDDLE_DBM / variance
+    heard_log    (loudnesses, sensors, cells) of a signal of MIDDLE_DBM, against silence
+    silent_log   the same, of silence          silence  (loudnesses, cells) of that of every live sensor
+    live         (sensors,) whose silence says something       level, x_m, y_m  (sensors,) where they hang, from the
+    """
+
+    precision: Floats
+    pull: Floats
+    heard_log: Floats
+    silent_log: Floats
+    silence: Floats
+    live: npt.NDArray[np.bool_]
+    level: Ints
+    x_m: Doubles
+    y_m: Doubles
+
+
+class Heard(NamedTuple):
+    """What was heard of devices in one second, and what is known of each; (devices,) where nothing else is said.
+
+    first       (devices + 1,): the readings of a device are first to the next one's first
+    sensor, signal_dbm  (readings,) of one device no two by one sensor
+    fresh       never placed before             away_s      since it was last heard
+    blur        the row of BLURS_M if it walked           moved, news  see engine.motion.Motion
+    soon        the most that may be new so soon, were it from another place
+    louder_db, doubt_db, loudness  see engine.phones.Loudness
+    """
+
+    first: Ints
+    sensor: Rows
+    signal_dbm: Floats
+    fresh: npt.NDArray[np.bool_]
+    away_s: Floats
+    blur: Ints
+    moved: Floats
+    news: Floats
+    soon: Floats
+    louder_db: Floats
+    doubt_db: Floats
+    loudness: Rows
+
+
+class Place(NamedTuple):
+    """Where devices are: (devices,), and the probability of each zone (devices, zones); cell is the most probable."""
+
+    level: Ints
+    x_m: Doubles
+    y_m: Doubles
+    variance_m2: Doubles
+    cell: Ints
+    zones: Doubles
+
+
+def nowhere(devices: int, zones: int) -> Place:
+    """Room for the answer about so many devices."""
+    x_m, y_m, variance_m2 = np.zeros((3, devices))
+    level, cell = np.zeros((2, devices), np.int64)
+    return Place(level, x_m, y_m, variance_m2, cell, np.zeros((devices, zones)))
+
+
+class Shares(NamedTuple):
+    """The zones of each cell: those of a cell are first to the next one's first."""
+
+    first: Ints
+    zone: Ints
+    share: Floats
+
+
+class _Desk(NamedTuple):
+    """Room to work in, for one device at a time. What is of cells counts in the tiles of *active* alone."""
+
+    active: Ints
+    is_active: npt.NDArray[np.bool_]
+    walked: Floats
+    places: Floats
+    like: Floats
+    off: Floats
+    sure: Floats
+    lines: Floats  # (rows, columns and a step) of one level, blurred along columns
+    blurred: Floats  # the same, blurred along both; all zero between two walks
+    line: Floats
+
+
+@njit(cache=True, error_model="numpy")
+def advance(
+    floor: Floor, air: Air, shares: Shares, heard: Heard, order: Rows, beliefs: Beliefs, rows: Rows, place: Place
+) -> None:
+    """Move on what is believed of each device, beliefs[rows] in place, and say where it is, into *place*.
+
+    order  in which to go through the devices: the answer is the same, but what is near in it shares the cache
+    """
+    desk = _desk(floor)
+    for device in order:
+        belief = beliefs[rows[device]]
+        if heard.fresh[device]:
+            tiles = _begin(desk, floor)
+        else:
+            tiles = _walk(desk, floor, belief, heard.blur[device], heard.moved[device])
+            tiles = _look_near_the_loudest(desk, floor, air, heard, device, tiles)
+            tiles = _climb(desk, floor, heard.away_s[device], tiles)
+        _weigh(desk, air, heard, device, tiles)
+        _conclude(desk, floor, shares, heard, belief, place, device, tiles)
+
+
+@njit(cache=True, error_model="numpy")
+def _desk(floor: Floor) -> _Desk:
+    tiles = len(floor.tile_level)
+    rows, columns, cells = floor.tile_at.shape[1] * TILE, floor.tile_at.shape[2] * TILE, tiles * CELLS
+    return _Desk(
+        np.zeros(tiles, np.int64), np.zeros(tiles, np.bool_),
+        np.zeros(cells, np.float32), np.zeros(cells, np.float32), np.zeros(cells, np.float32),
+        np.zeros(cells, np.float32), np.zeros(cells, np.float32),
+        np.zeros((rows, columns + STEP), np.float32), np.zeros((rows, columns + STEP), np.float32),
+        np.zeros(columns + STEP, np.float32),
+    )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def _activate(desk: _Desk, tile: int, tiles: int) -> int:
+    desk.is_active[tile] = True
+    desk.active[tiles] = tile
+    return tiles + 1
+
+
+@njit(cache=True, error_model="numpy")
+def _begin(desk: _Desk, floor: Floor) -> int:
+    """Somebody of whom nothing is known may be anywhere."""
+    tiles = 0
+    for tile in range(len(floor.tile_level)):
+        tiles = _activate(desk, tile, tiles)
+    desk.places[:] = floor.anywhere
+    return tiles
+
+
+@njit(cache=True, error_model="numpy")
+def _walk(desk: _Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real) -> int:
+    """Spread what is believed, if it *moved*; the tiles where that leads become active."""
+    high, wide = floor.tile_at.shape[1] * TILE, floor.tile_at.shape[2] * TILE
+    reach = floor.walks.reach[blur]
+    taps = floor.walks.taps[blur, : 2 * reach + 1]
+    total = NONE
+    for cell in range(len(belief)):
+        if belief[cell] >= FAINT:
+            total += np.float32(belief[cell]) * np.float32(belief[cell])
+    tiles, first = 0, 0
+    for level in range(floor.tile_at.shape[0]):
+        end = first
+        while end < len(floor.tile_level) and floor.tile_level[end] == level:
+            end += 1
+        south, north, west, east = _edges(floor, belief, first, end)
+        if north >= 0:
+            from_column, to_column = max(west - reach, 0), min(east + reach + 1, wide)
+            # Whole steps of the processor's; what is blurred beyond to_column is not read.
+            padded = from_column + (to_column - from_column + STEP - 1) // STEP * STEP
+            desk.lines[south : north + 1, from_column:padded] = NONE
+            for tile in range(first, end):
+                _along_columns(desk, floor, belief, tile, taps, total)
+            for row in range(max(south - reach, 0), min(north + reach, high - 1) + 1):
+                line = desk.line[from_column:padded]
+                line[:] = NONE
+                for other in range(max(row - reach, south), min(row + reach, north) + 1):
+                    _add(line, desk.lines[other, from_column:padded], taps[other - row + reach])
+                desk.blurred[row, from_column:to_column] = desk.line[from_column:to_column]
+            for row in range(max(south - reach, 0) // TILE, min(north + reach, high - 1) // TILE + 1):
+                for column in range(from_column // TILE, (to_column - 1) // TILE + 1):
+                    tile = floor.tile_at[level, row, column]
+                    if tile != NO_TILE and _walked_to(desk, floor, belief, tile, moved, total):
+                        tiles = _activate(desk, tile, tiles)
+            desk.blurred[max(south - reach, 0) : north + reach + 1, from_column:to_column] = NONE
+        first = end
+    return tiles
+
+
+@njit(cache=True, error_model="numpy")
+def _edges(floor: Floor, belief: Beliefs, first: int, end: int) -> tuple[int, int, int, int]:
+    """The rows and columns, south, north, west, east, between which anything is believed in these tiles of one level;
+    north is -1 where nothing is."""
+    south, north, west, east = floor.tile_at.shape[1] * TILE, -1, floor.tile_at.shape[2] * TILE, -1
+    for tile in range(first, end):
+        for at in range(CELLS):
+            if belief[tile * CELLS + at] >= FAINT:
+                row, column = floor.tile_row[tile] * TILE + at // TILE, floor.tile_column[tile] * TILE + at % TILE
+                south, north = min(south, row), max(north, row)
+                west, east = min(west, column), max(east, column)
+    return south, north, west, east
+
+
+@njit(cache=True, error_model="numpy")
+def _along_columns(desk: _Desk, floor: Floor, belief: Beliefs, tile: int, taps: Floats, total: Real) -> None:
+    reach, wide = len(taps) // 2, floor.tile_at.shape[2] * TILE
+    for at in range(CELLS):
+        byte = np.float32(belief[tile * CELLS + at])
+        if byte >= FAINT:
+            line = desk.lines[floor.tile_row[tile] * TILE + at // TILE]
+            column = floor.tile_column[tile] * TILE + at % TILE
+            low, top = max(column - reach, 0), min(column + reach + 1, wide)
+            _add(line[low:top], taps[low - column + reach : top - column + reach], byte * byte / total)
+
+
+@njit(cache=True, error_model="numpy")
+def _walked_to(desk: _Desk, floor: Floor, belief: Beliefs, tile: int, moved: Real, total: Real) -> bool:
+    """Fill in where the walk leads in this tile; whether that is worth following."""
+    most = NONE
+    south, west = floor.tile_row[tile] * TILE, floor.tile_column[tile] * TILE
+    for row in range(TILE):
+        line = desk.blurred[south + row, west : west + TILE]
+        for column in range(TILE):
+            cell = tile * CELLS + row * TILE + column
+            byte = np.float32(belief[cell])
+            stayed = byte * byte / total if byte >= FAINT else NONE
+            # Nobody walks off the floor.
+            desk.walked[cell] = moved * line[column] + (ONE - moved) * stayed if floor.anywhere[cell] > NONE else NONE
+            most = max(most, desk.walked[cell])
+    return bool(most > TRACE)
+
+
+@njit(cache=True, error_model="numpy")
+def _add(to: Floats, what: Floats, times: Real) -> None:
+    for at in range(len(to)):
+        to[at] += times * what[at]
+
+
+@njit(cache=True, error_model="numpy")
+def _wake(desk: _Desk, tile: int, tiles: int) -> int:
+    """Make a tile active where nobody walked to, if there is one and it is not active."""
+    if tile == NO_TILE or desk.is_active[tile]:
+        return tiles
+    desk.walked[tile * CELLS : (tile + 1) * CELLS] = NONE
+    return _activate(desk, tile, tiles)
+
+
+@njit(cache=True, error_model="numpy")
+def _look_near_the_loudest(desk: _Desk, floor: Floor, air: Air, heard: Heard, device: int, tiles: int) -> int:
+    loudest = heard.first[device]
+    for reading in range(heard.first[device], heard.first[device + 1]):
+        if heard.signal_dbm[reading] > heard.signal_dbm[loudest]:
+            loudest = reading
+    sensor, side_m = heard.sensor[loudest], TILE * CELL_M
+    west, east = int((air.x_m[sensor] - LOUDEST_M) // side_m), int((air.x_m[sensor] + LOUDEST_M) // side_m)
+    south, north = int((air.y_m[sensor] - LOUDEST_M) // side_m), int((air.y_m[sensor] + LOUDEST_M) // side_m)
+    for row in range(max(south, 0), min(north + 1, floor.tile_at.shape[1])):
+        for column in range(max(west, 0), min(east + 1, floor.tile_at.shape[2])):
+            tiles = _wake(desk, floor.tile_at[air.level[sensor], row, column], tiles)
+    return tiles
+
+
+@njit(cache=True, error_model="numpy")
+def _climb(desk: _Desk, floor: Floor, away_s: Real, tiles: int) -> int:
+    """Where a way leads to another level, that level becomes active; what may have gone there does."""
+    for number in range(tiles):
+        tile = desk.active[number]
+        level, row, column = floor.tile_level[tile], floor.tile_row[tile], floor.tile_column[tile]
+        if floor.way[tile, 0]:
+            tiles = _wake(desk, floor.tile_at[level - 1, row, column], tiles)
+        if floor.way[tile, 1]:
+            tiles = _wake(desk, floor.tile_at[level + 1, row, column], tiles)
+    for number in range(tiles):
+        start = desk.active[number] * CELLS
+        for cell in range(start, start + CELLS):
+            desk.places[cell] = desk.walked[cell] + EVERYWHERE * floor.anywhere[cell]
+    seconds = min(away_s, LONGEST_S)
+    at_way = np.float32((1 - np.exp(-WAY_RATE * seconds)) / 2)
+    elsewhere = np.float32((1 - np.exp(-LEAK_RATE * seconds)) / 2)
+    for number in range(tiles):
+        tile = desk.active[number]
+        level = floor.tile_level[tile] + 1
+        if level == floor.tile_at.shape[0]:
+            continue
+        upper = floor.tile_at[level, floor.tile_row[tile], floor.tile_column[tile]]
+        if upper == NO_TILE or not desk.is_active[upper]:
+            continue
+        for at in range(CELLS):
+            below, above = tile * CELLS + at, upper * CELLS + at
+            if floor.anywhere[below] > NONE and floor.anywhere[above] > NONE:
+                rate = at_way if floor.way_up[below] else elsewhere
+                flow = rate * (desk.walked[below] - desk.walked[above])
+                desk.places[below] -= flow
+                desk.places[above] += flow
+    return tiles
+
+
+@njit(cache=True, error_model="numpy")
+def _weigh(desk: _Desk, air: Air, heard: Heard, device: int, tiles: int) -> None:
+    """The log-likelihood of what was heard, and of what was not, up to a constant: into desk.like.
+
+    The doubt about the device's loudness is integrated out: it adds variance² off² / 2 sure, with off the sum of
+    (signal - mean) / variance, and sure 1 + its own variance times the sum of 1 / variance.
+    """
+    loudness, doubt_db2 = heard.loudness[device], heard.doubt_db[device] ** 2
+    for number in range(tiles):
+        tile = slice(desk.active[number] * CELLS, (desk.active[number] + 1) * CELLS)
+        like, off, sure = desk.like[tile], desk.off[tile], desk.sure[tile]
+        like[:] = air.silence[loudness][tile]
+        off[:] = NONE
+        sure[:] = NONE
+        for reading in range(heard.first[device], heard.first[device + 1]):
+            sensor = heard.sensor[reading]
+            above_db = heard.signal_dbm[reading] - MIDDLE_DBM - heard.louder_db[device]
+            _count(
+                like, off, sure, above_db, air.precision[sensor][tile], air.pull[sensor][tile],
+                air.heard_log[loudness, sensor][tile],
+            )  # fmt: skip
+            if not air.live[sensor]:  # its silence was not counted, so it is not to be taken back
+                _add(like, air.silent_log[loudness, sensor][tile], ONE)
+        for at in range(CELLS):
+            sure[at] = ONE + doubt_db2 * sure[at]
+            like[at] += HALF * doubt_db2 * off[at] * off[at] / sure[at]
+
+
+@njit(cache=True, error_model="numpy")
+def _count(
+    like: Floats, off: Floats, sure: Floats, above_db: Real, precision: Floats, pull: Floats, heard_log: Floats
+) -> None:
+    half_square = HALF * above_db * above_db
+    for at in range(CELLS):
+        sure[at] += precision[at]
+        off[at] += above_db * precision[at] - pull[at]
+        like[at] += heard_log[at] + above_db * pull[at] - half_square * precision[at]
+
+
+@njit(cache=True, error_model="numpy")
+def _conclude(
+    desk: _Desk, floor: Floor, shares: Shares, heard: Heard, belief: Beliefs, place: Place, device: int, tiles: int
+) -> None:
+    """Places times likelihoods: what is to be remembered, and where the device is by it."""
+    best, believed, most, news = NEVER, NEVER, NONE, heard.news[device]
+    for number in range(tiles):
+        start = desk.active[number] * CELLS
+        for cell in range(start, start + CELLS):
+            best = max(best, desk.like[cell])
+            if desk.places[cell] > most:
+                most, believed = desk.places[cell], desk.like[cell]
+    if best - believed > SURPRISE:
+        news = heard.soon[device]
+    # The logarithm is small beside the rest, and dear: only what is possible gets it.
+    top = NEVER
+    for number in range(tiles):
+        start = desk.active[number] * CELLS
+        for cell in range(start, start + CELLS):
+            if news * (desk.like[cell] - best) > -IMPOSSIBLE:
+                desk.like[cell] -= HALF * np.log(desk.sure[cell])
+                top = max(top, desk.like[cell])
+            else:
+                desk.places[cell] = NONE
+    most, total = NONE, 0.0
+    for number in range(tiles):
+        start = desk.active[number] * CELLS
+        for cell in range(start, start + CELLS):
+            if desk.places[cell] > NONE:
+                share = desk.places[cell] * np.exp(news * (desk.like[cell] - top))
+                desk.places[cell] = share
+                total += share
+                if share > most:
+                    most = share
+                    place.cell[device] = cell
+    belief[:] = 0
+    of_level = np.zeros((floor.tile_at.shape[0], 4))
+    for number in range(tiles):
+        tile = desk.active[number]
+        desk.is_active[tile] = False
+        sums = of_level[floor.tile_level[tile]]
+        for cell in range(tile * CELLS, (tile + 1) * CELLS):
+            byte = np.uint8(np.sqrt(desk.places[cell] / most) * MOST + HALF)
+            if byte > 0:
+                belief[cell] = byte
+                share = desk.places[cell] / total
+                x_m, y_m = float(floor.x_m[cell]), float(floor.y_m[cell])
+                sums[0] += share
+                sums[1] += share * x_m
+                sums[2] += share * y_m
+                sums[3] += share * (x_m * x_m + y_m * y_m)
+                for one in range(shares.first[cell], shares.first[cell + 1]):
+                    place.zones[device, shares.zone[one]] += share * shares.share[one]
+    level = of_level[:, 0].argmax()
+    mass, x_m, y_m, square_m2 = of_level[level]
+    place.level[device] = level
+    place.x_m[device], place.y_m[device] = x_m / mass, y_m / mass
+    place.variance_m2[device] = square_m2 / mass - (x_m / mass) ** 2 - (y_m / mass) ** 2

@@ -1,0 +1,138 @@
+"""Whether somebody walked since they were last heard, by how much what each sensor hears of them changed.
+
+Whoever stands is bent by the same walls at each sighting: to hear them again is to hear the same error again, and to
+believe it twice would move them through the wall. Whoever walks a few metres is bent by others. So signals that stayed
+as they were mean that the phone stayed where it was, and that it said little new; it needs no idea of where that is.
+
+While somebody stands, what each sensor hears is averaged (a spell): what changed is held against the average.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from engine.cells import Floats, Ints
+
+SLOTS = 10  # sensors remembered of a spell: more than hear most phones
+NOBODY = -1
+# Signals of a phone that stands differ by FRAME_DB from frame to frame (radio, bodies, hands), one standard deviation;
+# those of places that are far apart by PLACE_DB (walls, shelves), and of places ALIKE_M apart by two thirds of it.
+FRAME_DB, PLACE_DB, ALIKE_M = 3.5, 4.5, 6.0
+# Shoppers stop and go: on average they stand so long, walk so long, and then at this pace.
+STANDS_S, WALKS_S, PACE_M_S = 45.0, 50.0, 0.8
+# Half of those who stopped within a gap had walked in it.
+WALKED_FIRST = 0.5
+# One or two sightings pass before a walk shows; it may have begun so much earlier than it is seen.
+UNSEEN_S = 5.0
+# Nobody is surer than this that they stood or walked, before hearing them; nor after.
+LEAST, MOST_LOG = 0.02, 20.0
+# Heard by other sensors than before: e² to 1 for a walk.
+OTHERS_LOG = 2.0
+MOST_TIMES = 30
+
+SPELL = np.dtype([
+    ("since_ms", np.int64), ("still", np.float32),  # how probable it is that the phone stands
+    ("sensor", np.int16, (SLOTS,)), ("dbm", np.float32, (SLOTS,)), ("times", np.float32, (SLOTS,)),
+])  # fmt: skip
+
+
+class Motion(NamedTuple):
+    """(devices,): the probability that each walked, how long it may have walked, and how much of what is heard is new:
+    0 to 1, where 1 is a place of which nothing was heard before."""
+
+    moved: Floats
+    walked_s: Floats
+    news: Floats
+
+
+def watch(
+    spells: npt.NDArray[np.void], at_ms: Ints, away_s: Floats, fresh: npt.NDArray[np.bool_],
+    first: Ints, sensor: npt.NDArray[np.intp], signal_dbm: Floats,
+) -> Motion:  # fmt: skip
+    """Go on with *spells* (devices,), in place. The readings of a device are first to the next one's first."""
+    motion = Motion(*np.zeros((3, len(spells)), np.float32))
+    told = at_ms, away_s, fresh, first, sensor, signal_dbm
+    kept = [spells[name] for name in ("since_ms", "still", "sensor", "dbm", "times")]
+    _watch(*told, *kept, *motion)  # type: ignore[call-arg]
+    return motion
+
+
+@njit(cache=True, error_model="numpy")
+def _watch(at_ms, away_s, fresh, first, sensor, signal_dbm, since_ms, still, by, dbm, times, moved, walked_s, news):  # type: ignore[no-untyped-def]
+    for device in range(len(at_ms)):
+        start, end = first[device], first[device + 1]
+        if fresh[device]:
+            moved[device], walked_s[device], news[device] = 1.0, 0.0, 1.0
+            since_ms[device] = at_ms[device]
+            _begin(by[device], dbm[device], times[device], sensor[start:end], signal_dbm[start:end])
+            continue
+        for_walk = _for_a_walk(
+            by[device], dbm[device], times[device], sensor[start:end], signal_dbm[start:end], away_s[device]
+        )
+        stood = still[device] * np.exp(-away_s[device] / STANDS_S)
+        stopped = (1 - still[device]) * (1 - np.exp(-away_s[device] / WALKS_S)) * WALKED_FIRST
+        stays = min(max(stood + stopped, LEAST), 1 - LEAST)
+        odds = (1 - stays) / stays * np.exp(min(max(for_walk, -MOST_LOG), MOST_LOG))
+        walked = odds / (1 + odds)
+        moved[device], still[device] = walked, 1 - walked
+        if walked > 0.5:
+            spell_s = (at_ms[device] - since_ms[device]) / 1_000
+            walked_s[device] = min(max(spell_s, away_s[device]), away_s[device] + UNSEEN_S)
+            since_ms[device] = at_ms[device]
+            _begin(by[device], dbm[device], times[device], sensor[start:end], signal_dbm[start:end])
+            news[device] = walked
+        else:
+            walked_s[device] = away_s[device]
+            most = _average(by[device], dbm[device], times[device], sensor[start:end], signal_dbm[start:end])
+            news[device] = walked + (1 - walked) * _again(most)
+
+
+@njit(cache=True, error_model="numpy")
+def _for_a_walk(by, dbm, times, sensor, signal_dbm, away_s):  # type: ignore[no-untyped-def]
+    """The logarithm of how much better a walk explains the changes than standing does."""
+    apart_db2 = 2 * PLACE_DB**2 * (1 - np.exp(-away_s * PACE_M_S / ALIKE_M))
+    for_walk, common = 0.0, 0
+    for reading in range(len(sensor)):
+        for slot in range(SLOTS):
+            if by[slot] == sensor[reading]:
+                stood_db2 = FRAME_DB**2 * (1 + 1 / times[slot])
+                walked_db2 = stood_db2 + apart_db2
+                changed_db2 = (signal_dbm[reading] - dbm[slot]) ** 2
+                for_walk += 0.5 * (np.log(stood_db2 / walked_db2) + changed_db2 * (1 / stood_db2 - 1 / walked_db2))
+                common += 1
+    return for_walk if common else OTHERS_LOG
+
+
+@njit(cache=True, error_model="numpy")
+def _begin(by, dbm, times, sensor, signal_dbm):  # type: ignore[no-untyped-def]
+    by[:] = NOBODY
+    for slot in range(min(len(sensor), SLOTS)):
+        by[slot], dbm[slot], times[slot] = sensor[slot], signal_dbm[slot], 1
+
+
+@njit(cache=True, error_model="numpy")
+def _average(by, dbm, times, sensor, signal_dbm):  # type: ignore[no-untyped-def]
+    """Returns how often the sensor that heard the phone most often in this spell has heard it."""
+    most = 1.0
+    for reading in range(len(sensor)):
+        for slot in range(SLOTS):
+            if by[slot] == sensor[reading]:
+                times[slot] = min(times[slot] + 1, MOST_TIMES)
+                dbm[slot] += (signal_dbm[reading] - dbm[slot]) / times[slot]
+                most = max(most, times[slot])
+                break
+            if by[slot] == NOBODY:
+                by[slot], dbm[slot], times[slot] = sensor[reading], signal_dbm[reading], 1
+                break
+    return most
+
+
+@njit(cache=True, error_model="numpy")
+def _again(times):  # type: ignore[no-untyped-def]
+    """How much the nth frame from one place adds to what the first one said: frames average out, walls do not."""
+    frame = FRAME_DB**2 / PLACE_DB**2
+    return (1 + frame) * (1 / (1 + frame / times) - 1 / (1 + frame / max(times - 1, 1)))
