@@ -79,7 +79,8 @@ def demo(
 def serve(port: Port = None, data: DataFolder = None) -> None:
     """Run the engine: presence, rules, API and pages.
 
-    Everything else is a setting; see README.md. A sensor needs sensor.key from the data folder.
+    Everything else is a setting; see README.md. A sensor needs sensor.key from the data folder; one that speaks to the
+    embedded broker also its broker.port and broker.key: --broker mqtt://sojourn:KEY@127.0.0.1:PORT.
     """
     from engine.serve import run
 

@@ -26,6 +26,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -53,6 +54,8 @@ MOST_PACKET_BYTES = 512 * 1024
 SEGMENT_BYTES = 1024 * 1024
 SEGMENTS = 10
 
+USER = "sojourn"
+
 PUBACK = struct.Struct("!BBH")  # type and flags, length of the rest, the message's number
 
 RUMQTTD = """\
@@ -72,6 +75,8 @@ connection_timeout_ms = 5000
 max_payload_size = {most_packet_bytes}
 max_inflight_count = 1000
 dynamic_filters = true
+[v5.1.connections.auth]
+{user} = "{password}"
 """
 # rumqttd reports each packet as an error of its tracing; only silence leaves a log worth reading.
 SERVE = """\
@@ -84,17 +89,25 @@ IotCoreBroker(config_path=sys.argv[1]).run_forever()
 
 @contextmanager
 def embedded(_url: str, folder: Path) -> Iterator[str]:
-    """A broker of our own. Its port is remembered in *folder*, so that sensors find it again after a restart."""
+    """A broker of our own. Its port and password are kept in *folder*, so that sensors find it again after a restart.
+
+    Whoever else is on this machine may not publish in a sensor's name.
+    """
     remembered = folder / "broker.port"
     port = _free_port(int(remembered.read_text()) if remembered.exists() else 0)
     remembered.write_text(str(port))
+    password = _password(folder / "broker.key")
     config = folder / "broker.toml"
+    config.touch(0o600)
     config.write_text(
-        RUMQTTD.format(port=port, segment_bytes=SEGMENT_BYTES, segments=SEGMENTS, most_packet_bytes=MOST_PACKET_BYTES)
-    )
+        RUMQTTD.format(
+            port=port, segment_bytes=SEGMENT_BYTES, segments=SEGMENTS, most_packet_bytes=MOST_PACKET_BYTES,
+            user=USER, password=password,
+        )
+    )  # fmt: skip
     command = [sys.executable, "-I", "-c", SERVE, str(config)]
     with beside(command, log=folder / "broker.log", answers=lambda: _listens(port)):
-        yield f"mqtt://127.0.0.1:{port}"
+        yield f"mqtt://{USER}:{password}@127.0.0.1:{port}"
 
 
 @contextmanager
@@ -116,6 +129,13 @@ def open_broker(url: str, folder: Path) -> AbstractContextManager[str]:
     if scheme not in BROKERS:
         raise NotStarted(f"broker_url {url!r} must start with one of {', '.join(f'{known}://' for known in BROKERS)}")
     return BROKERS[scheme](url, folder)
+
+
+def _password(file: Path) -> str:
+    if not file.exists():
+        file.touch(0o600)
+        file.write_text(token_urlsafe())
+    return file.read_text()
 
 
 def _free_port(wanted: int) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from engine.broker import Subscriber, open_broker
+from engine.broker import Subscriber, client, open_broker
 from engine.embedded import NotStarted, beside
 from engine.live import open_live
 
@@ -93,6 +95,25 @@ def test_a_broker_whose_port_was_taken_meanwhile_moves(tmp_path):
         pass
     with socket.create_server(("127.0.0.1", urlsplit(first).port or 0)), open_broker("embedded://", tmp_path) as second:
         assert second != first
+
+
+def test_whoever_has_no_password_cannot_speak_to_our_broker_in_a_sensors_name(tmp_path):
+    with open_broker("embedded://", tmp_path) as url:
+        refused, answer = threading.Event(), []
+        stranger = client(f"mqtt://127.0.0.1:{urlsplit(url).port}", "stranger")
+        stranger.on_connect = lambda _client, _data, _flags, reason, _properties: answer.append(reason.is_failure)
+        stranger.on_disconnect = lambda *_: refused.set()
+        stranger.connect(stranger.host, stranger.port)
+        stranger.loop_start()
+        assert refused.wait(WAIT_S) and not any(failed is False for failed in answer)
+        stranger.disconnect()
+        stranger.loop_stop()
+
+
+def test_the_password_of_our_broker_is_its_owners_alone(tmp_path):
+    with open_broker("embedded://", tmp_path):
+        kept = [tmp_path / name for name in ("broker.key", "broker.toml")]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in kept] == [0o600, 0o600]
 
 
 def test_the_engine_finds_back_to_a_broker_that_was_restarted_and_gives_it_the_list(tmp_path):
