@@ -145,17 +145,15 @@ def bare_sqlite(path: Path) -> Callable[[tuple[str, ...], int], None]:
 
 
 def bare_postgres(url: str) -> Callable[[tuple[str, ...], int], None]:
-    driver = psycopg.connect(url)
+    driver = psycopg.connect(url, autocommit=True)
     for statement in BARE.split(";"):
         driver.execute(statement)
-    driver.commit()
 
     def transact(statements: tuple[str, ...], number: int) -> None:
-        """One statement, one journey to the server and back."""
-        *first, last = (statement.format(f"'{number}'") for statement in statements)
+        """One prepared statement, which is a transaction by itself: one journey to the server and back."""
+        *first, last = (statement.format("%(number)s") for statement in statements)
         parts = ", ".join(f"part_{n} AS ({one} RETURNING 1)" for n, one in enumerate(first))
-        driver.execute(f"WITH {parts} {last}", prepare=False)
-        driver.commit()
+        driver.execute(f"WITH {parts} {last}", {"number": str(number)}, prepare=True)
 
     return transact
 
