@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -100,7 +101,7 @@ class New:
     funder: str = THE_MALL
     redeem: Redeem = AT_ONCE
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The same step and rung of the same instance is the same coupon."""
         return id_of("coupon", self.instance, self.step, self.rung)
