@@ -8,7 +8,7 @@ the compiled form, and the rest is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,23 +40,45 @@ class Hot:
 
     def __call__(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run it with *values*; the rows it returns, by column."""
+        return self.send(tx, values).rows()
+
+    def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Sent:
+        """The same, where its rows are wanted later or not at all: see pipelined."""
         given = {**self._fixed, **values}
         for name, convert in self._binds.items():
             given[name] = convert(given[name])
         cursor = tx.connection.cursor()
-        try:
-            if self._order is None:
-                cursor.execute(self._text, {name: given[name] for name in self._names})
-            else:
-                cursor.execute(self._text, tuple(given[name] for name in self._order))
-            if not self._results:
-                return []
-            return [
-                {key: row[place] if convert is None else convert(row[place]) for place, key, convert in self._results}
-                for row in cursor.fetchall()
-            ]
-        finally:
-            cursor.close()
+        if self._order is None:
+            cursor.execute(self._text, {name: given[name] for name in self._names})
+            return Sent(cursor.fetchall, self._results)
+        cursor.execute(self._text, tuple([given[name] for name in self._order]))
+        # To SQLite a statement goes on until its rows are taken, and a savepoint waits for that.
+        taken = cursor.fetchall()
+        return Sent(lambda: taken, self._results)
+
+
+class Sent:
+    """A hot statement that is under way, or done."""
+
+    def __init__(self, fetch: Callable[[], Sequence[Any]], results: list[tuple[int, str, Convert | None]]) -> None:
+        self._fetch, self._results = fetch, results
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What it returned, by column; to be asked once."""
+        if not self._results:
+            return []
+        return [
+            {key: row[place] if convert is None else convert(row[place]) for place, key, convert in self._results}
+            for row in self._fetch()
+        ]
+
+
+def pipelined(tx: sa.Connection) -> AbstractContextManager[Any]:
+    """A block whose hot statements set out for PostgreSQL without awaiting each other: whoever asks for rows waits for
+    all that were sent, and the end of the block for the rest. Only hot ones may be in it, for SQLAlchemy looks at each
+    answer at once. SQLite has no way to save."""
+    driver: Any = tx.connection.driver_connection
+    return nullcontext() if tx.dialect.name == "sqlite" else driver.pipeline()
 
 
 @contextmanager

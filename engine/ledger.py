@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,12 +15,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from engine import schema, tables
 from engine.events import Moment
 from engine.hot import Hot
+from engine.writers import APPENDED, Writers
 
-# Any constant will do, as long as only appends take it.
-APPEND_LOCK = 0x50_4A_4F_55
-# Where a transaction notes the highest number it appended, until it is committed.
-APPENDED = "sojourn.appended"
-HAS_TURN = "sojourn.has-turn"
+# Any constant will do, as long as only writers take it.
+WRITER_LOCK = 0x50_4A_4F_55
 # A coupon's transaction touches some twenty pages of SQLite; with its usual 1,000 pages between two checkpoints, every
 # fiftieth writer would wait for one. The log may grow to 32 MB instead.
 WAL_PAGES = 8_000
@@ -60,7 +58,7 @@ class Ledger:
         )
         self._append_one = self.hot(self._append, EVENT_COLUMNS)
         self._decode = msgspec.json.Decoder(kinds).decode
-        self._writer = threading.RLock()
+        self._writers = Writers(database, self._appended)
         self._changed = threading.Condition()
         self._last_seq = 0  # of what this process appended
 
@@ -68,20 +66,18 @@ class Ledger:
         """*statement*, compiled for this ledger's database; columns as Hot wants them."""
         return Hot(self.database.dialect, statement, columns)
 
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """One transaction, committed when the block ends well. SQLite has one writer at a time: they queue here,
-        which is fairer and cheaper than its busy handler."""
-        with ExitStack() as stack:
-            if self.sqlite:
-                stack.enter_context(self._writer)
-            tx = stack.enter_context(self.database.connect().execution_options(writes=True))
-            tx.info[APPENDED], tx.info[HAS_TURN] = 0, False
-            with tx.begin():
-                yield tx
-            appended: int = tx.info[APPENDED]
+    def write(self) -> AbstractContextManager[sa.Connection]:
+        """One transaction, committed when the block ends well. There is one writer at a time.
+
+        PostgreSQL draws numbers before commit: two appenders could commit out of order, and a follower would pass
+        over the later one for ever. SQLite could not do otherwise. Those who come while others write may share a
+        commit with them (engine.writers); the block does not notice.
+        """
+        return self._writers.write()
+
+    def _appended(self, seq: int) -> None:
         with self._changed:
-            self._last_seq = max(self._last_seq, appended)
+            self._last_seq = max(self._last_seq, seq)
             self._changed.notify_all()
 
     @contextmanager
@@ -90,23 +86,10 @@ class Ledger:
         with self.database.connect() as tx, tx.begin():
             yield tx
 
-    def take_turn(self, tx: sa.Connection) -> None:
-        """Be the only appender from here to the commit.
-
-        PostgreSQL draws numbers before commit: two appenders could commit out of order, and a follower would pass
-        over the later one for ever. A transaction that locks several rows and then appends takes its turn first, so
-        that no two of them wait for each other. SQLite has one writer anyway.
-        """
-        # Once is enough: the lock is held until the commit.
-        if not self.sqlite and not tx.info.get(HAS_TURN):
-            tx.execute(sa.select(sa.func.pg_advisory_xact_lock(APPEND_LOCK)))
-            tx.info[HAS_TURN] = True
-
     def append(self, tx: sa.Connection, events: Sequence[Moment], *, heard_real_ms: int) -> int:
         """Number the events that are not there yet; how many were new. A repeated id is a repeated cause."""
         if not events:
             return 0
-        self.take_turn(tx)
         new = 0
         for start in range(0, len(events), ROWS_PER_INSERT):
             rows = [
@@ -208,20 +191,29 @@ class Ledger:
 def open_database(url: str) -> sa.Engine:
     """The SQLAlchemy engine of a ledger URL: sqlite:////path/to/file or postgresql://user@host/name."""
     if url.startswith("postgresql://"):
-        return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=8, max_overflow=24)
-    database = sa.create_engine(url, connect_args={"timeout": 30})
+        on_psycopg = url.replace("postgresql://", "postgresql+psycopg://", 1)
+        database = sa.create_engine(on_psycopg, pool_size=8, max_overflow=24)
+        # One message, and the lock is held until the commit.
+        begin_writing = f"BEGIN; SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+    else:
+        database = sa.create_engine(url, connect_args={"timeout": 30})
+        # A writer that begins by reading could meet a newer database when it comes to write; IMMEDIATE cannot.
+        begin_writing = "BEGIN IMMEDIATE"
 
     @sa.event.listens_for(database, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+        # Transactions are begun below, and not when the driver sees a reason to.
+        if database.dialect.name == "postgresql":
+            connection.autocommit = True
+            return
+        connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"wal_autocheckpoint={WAL_PAGES}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(database, "begin")
     def begin(connection: sa.Connection) -> None:
-        # A writer that begins by reading could meet a newer database when it comes to write; IMMEDIATE cannot.
         writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.exec_driver_sql(begin_writing if writes else "BEGIN")
 
     return database
 

@@ -17,7 +17,7 @@ from engine.events import ConsentChanged, Moment, id_of
 from rules import journey
 from rules.book import Book, Offer
 from rules.budgets import SHOP, Charge
-from rules.capacity import all_left, rooms
+from rules.capacity import rooms
 from rules.coupons import Coupons, New, Refused
 from rules.journey import FINISHED, Instance, Issue, Note
 from rules.moving import Fate, moved
@@ -46,7 +46,7 @@ class Batch:
         self._book, self._book_of, self._now_ms = book, book_of, now_ms
         self._before = recall.load(tx, members, now_ms)
         # One for all members of the batch: what one is given, the next cannot have.
-        self._room = all_left(tx, book, now_ms)
+        self._room = coupons.capacity.all_left(tx, book, now_ms)
         room = MappingProxyType(self._room)
         self._known = {
             member: Known(known.standing._replace(room=room), dict(known.runs))
@@ -210,7 +210,7 @@ class Batch:
                 return refused.reason
             coupon = new.id
             if new.rooms:
-                self._room.update(all_left(self._tx, self._book, now_ms))
+                self._room.update(self._coupons.capacity.all_left(self._tx, self._book, now_ms))
         if replaced is not None:
             known.standing = known.standing.ended(replaced.id, now_ms, SUPERSEDED)
         exposure = Exposure(

@@ -158,11 +158,11 @@ class Step:
     chance: float = 1.0
     redeemed: str | None = None
     exhausted: str | None = None
+    # Whether the step asks for members who are not heard; any other gives nothing to who may have left.
+    for_the_unseen: bool = field(init=False)
 
-    @property
-    def for_the_unseen(self) -> bool:
-        """Whether the step asks for members who are not heard; any other gives nothing to who may have left."""
-        return any(condition.word == "unseen" for condition in self.when)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "for_the_unseen", any(condition.word == "unseen" for condition in self.when))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -48,14 +48,20 @@ class Budgets:
             ).returning(budget.c.scope)
         )
 
-    def reserve(self, tx: sa.Connection, charges: Iterable[Charge], amount: int) -> None:
-        """Set *amount* aside in every one of *charges*, making each at first use. Raises Exhausted: then roll back.
+    def reserving(self, tx: sa.Connection, charges: Iterable[Charge], amount: int) -> Callable[[], None]:
+        """Set *amount* aside in every one of *charges*, making each at first use; whether that was done is for the
+        function to say that comes back. It raises Exhausted: then roll back.
 
         Check and change are one statement. A cap edited in the book holds from the next reservation on.
         """
-        for charge in sorted(charges):  # everybody in the same order, so that nobody waits in a circle
-            if not self._reserve(tx, charge._asdict() | {"reserved": amount}):
-                raise Exhausted(charge, amount)
+        sent = [(charge, self._reserve.send(tx, charge._asdict() | {"reserved": amount})) for charge in sorted(charges)]
+
+        def done() -> None:
+            for charge, reserved in sent:
+                if not reserved.rows():
+                    raise Exhausted(charge, amount)
+
+        return done
 
     @staticmethod
     def lacking(tx: sa.Connection, charges: Iterable[Charge], amount: int) -> Charge | None:

@@ -1,7 +1,7 @@
 """How many coupons may be out at once, or within a time: of an offer, and at a shop.
 
-Counted in the transaction that gives one, while no other can: appenders take turns, so between the count and the
-commit nobody else's coupon comes in.
+Counted in the transaction that gives one, while no other can: there is one writer at a time, so between the count and
+the commit nobody else's coupon comes in.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from engine.ledger import Ledger
 from rules.book import Book, Cap, Offer
 from rules.life import State
 from rules.tables import LIVE, coupon
 
 LITERALLY = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
-GIVEN = sa.func.count().select().select_from(coupon)
+GIVEN = sa.select(sa.func.count().label("given")).select_from(coupon)
 OFFER = coupon.c.offer == sa.bindparam("of")
 # Its shops are a JSON list of keys; the databases agree on little about JSON, but both find a quoted key in its text.
 SHOP = sa.cast(coupon.c.shops, sa.Text).like(sa.bindparam("quoted"), escape="/")
@@ -39,12 +40,6 @@ class Room(NamedTuple):
     since_ms: int | None
     now_ms: int
 
-    def left(self, tx: sa.Connection) -> int:
-        """How many more there is room for; what was taken back does not count, what ran out counts within a time."""
-        values: dict[str, object] = {"of": self.of} if self.scope == "offer" else {"quoted": _quoted(self.of)}
-        values |= {"now_ms": self.now_ms} if self.since_ms is None else {"since_ms": self.since_ms}
-        return self.most - int(tx.execute(COUNTS[self.scope, self.since_ms is None], values).scalar_one())
-
 
 def rooms(book: Book, offer: Offer, now_ms: int) -> tuple[Room, ...]:
     """Every capacity that a coupon of *offer* takes up."""
@@ -53,19 +48,31 @@ def rooms(book: Book, offer: Offer, now_ms: int) -> tuple[Room, ...]:
     return (*([_room("offer", offer.key, offer.capacity, book, now_ms)] if offer.capacity else ()), *of_shops)
 
 
-def all_left(tx: sa.Connection, book: Book, now_ms: int) -> dict[str, int]:
-    """Offer -> how many more of it there is room for, of each that has a capacity."""
-    left: dict[str, int] = {}
-    for offer in book.offers.values():
-        taken = rooms(book, offer, now_ms)
-        if taken:
-            left[offer.key] = max(0, min(room.left(tx) for room in taken))
-    return left
+class Capacity:
+    """What there is room for in one ledger; every method works inside the transaction it is given."""
 
+    def __init__(self, ledger: Ledger) -> None:
+        self._counts = {asked: ledger.hot(count) for asked, count in COUNTS.items()}
 
-def full(tx: sa.Connection, taken: Iterable[Room], *, more: int) -> Room | None:
-    """The first of *taken* that has no room for *more*."""
-    return next((room for room in taken if room.left(tx) < more), None)
+    def left(self, tx: sa.Connection, room: Room) -> int:
+        """How many more there is room for; what was taken back does not count, what ran out counts within a time."""
+        values: dict[str, object] = {"of": room.of} if room.scope == "offer" else {"quoted": _quoted(room.of)}
+        values |= {"now_ms": room.now_ms} if room.since_ms is None else {"since_ms": room.since_ms}
+        (row,) = self._counts[room.scope, room.since_ms is None](tx, values)
+        return room.most - int(row["given"])
+
+    def all_left(self, tx: sa.Connection, book: Book, now_ms: int) -> dict[str, int]:
+        """Offer -> how many more of it there is room for, of each that has a capacity."""
+        left: dict[str, int] = {}
+        for offer in book.offers.values():
+            taken = rooms(book, offer, now_ms)
+            if taken:
+                left[offer.key] = max(0, min(self.left(tx, room) for room in taken))
+        return left
+
+    def full(self, tx: sa.Connection, taken: Iterable[Room], *, more: int) -> Room | None:
+        """The first of *taken* that has no room for *more*."""
+        return next((room for room in taken if self.left(tx, room) < more), None)
 
 
 def _room(scope: str, of: str, cap: Cap, book: Book, now_ms: int) -> Room:

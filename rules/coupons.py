@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine.events import id_of
-from engine.hot import nested
+from engine.hot import nested, pipelined
 from engine.ledger import Ledger
 from rules.book import AT_ONCE, THE_MALL, Redeem
 from rules.budgets import Budgets, Charge, Exhausted
-from rules.capacity import Room, full
+from rules.capacity import Capacity, Room
 from rules.codes import Codes, tail
 from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponSuperseded, CouponVoided
 from rules.life import Act, State, after
@@ -57,7 +58,6 @@ PARCEL_COLUMNS = (
 )  # fmt: skip
 LATER = ("redeemed_ms", "ended_ms", "superseded_by")
 ROW_COLUMNS = tuple(column.name for column in coupon.c if column.name not in LATER)
-QUEUE = sa.insert(outbox)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class New:
     funder: str = THE_MALL
     redeem: Redeem = AT_ONCE
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The same step and rung of the same instance is the same coupon."""
         return id_of("coupon", self.instance, self.step, self.rung)
@@ -128,35 +128,35 @@ class Coupons:
 
     def __init__(self, ledger: Ledger, codes: Codes) -> None:
         self._ledger, self._codes, self._budgets, self._notes = ledger, codes, Budgets(ledger), Notes(ledger)
+        self.capacity = Capacity(ledger)
         self._insert = ledger.hot(ledger.insert(coupon).on_conflict_do_nothing().returning(coupon.c.id), ROW_COLUMNS)
         self._given, self._held, self._void = ledger.hot(GIVEN), ledger.hot(HELD), ledger.hot(VOID)
         self._expire_of, self._expire_due = ledger.hot(EXPIRE_OF), ledger.hot(EXPIRE_DUE)
-        self._queue = ledger.hot(QUEUE, PARCEL_COLUMNS)
+        # Where a coupon turns out to be given before, its parcels are there too.
+        self._queue = ledger.hot(ledger.insert(outbox).on_conflict_do_nothing(), PARCEL_COLUMNS)
 
     def issue(self, tx: sa.Connection, new: New) -> str | None:
         """Give a coupon and queue its delivery. None when that coupon was given before. Raises Refused."""
-        self._ledger.take_turn(tx)
-        if self._given(tx, {"coupon": new.id}):
-            return None
-        # A coupon that ran out but was not yet swept up must not stand in the way.
-        self._ended(tx, self._expire_of(tx, {"holder": new.member, "now_ms": new.issued_ms}), new.heard_real_ms)
-        with nested(tx):
-            self._put(tx, new)
-            crowded = full(tx, new.rooms, more=0)  # this one is counted already
-            if crowded is not None:
-                raise Refused(f"capacity:{crowded.of}")
-            try:
-                self._budgets.reserve(tx, new.budgets, new.reserved)
-            except Exhausted as problem:
-                raise Refused(f"budget:{problem.charge.scope}") from problem
         row = vars(new) | {"id": new.id}
-        self._tell(tx, [moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)], new.heard_real_ms)
+        given = moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)
+        with pipelined(tx):
+            if new.supersedes is not None:
+                self._sweep(tx, new)  # what ran out is not superseded
+            try:
+                self._put(tx, new)
+            except Refused:
+                # Nearly always all is well: only now it is asked whether this is a repeat, and what stood in the way.
+                if self._given(tx, {"coupon": new.id}):
+                    return None
+                if not self._sweep(tx, new):
+                    raise
+                self._put(tx, new)
+            self._tell(tx, [given], new.heard_real_ms)
         return new.id
 
     def refusal(self, tx: sa.Connection, new: New) -> str | None:
         """Why *issue* would refuse for want of room or money, without giving anything: what ghosts are held to."""
-        self._ledger.take_turn(tx)
-        crowded = full(tx, new.rooms, more=1)
+        crowded = self.capacity.full(tx, new.rooms, more=1)
         if crowded is not None:
             return f"capacity:{crowded.of}"
         lacking = self._budgets.lacking(tx, new.budgets, new.reserved)
@@ -167,7 +167,6 @@ class Coupons:
         *, heard_real_ms: int,
     ) -> bool:  # fmt: skip
         """Take a coupon back before use; False when it is not live (any more)."""
-        self._ledger.take_turn(tx)
         ended = {"which": coupon_id, "at_ms": at_ms, "by": superseded_by}
         rows = self._void(tx, ended)
         if not rows:
@@ -183,24 +182,39 @@ class Coupons:
 
     def expire_due(self, tx: sa.Connection, now_ms: int, *, heard_real_ms: int, limit: int = 500) -> list[CouponMoment]:
         """Sweep up to *limit* live coupons whose time ran out, the longest overdue first; may be repeated at will."""
-        self._ledger.take_turn(tx)
         return self._ended(tx, self._expire_due(tx, {"now_ms": now_ms, "most": limit}), heard_real_ms)
 
     def _put(self, tx: sa.Connection, new: New) -> None:
-        """The coupon, its first line and its outbox rows. Raises Refused."""
-        if new.supersedes is not None and not self.void(
-            tx, new.supersedes, new.issued_ms, new.actor, "superseded", new.id, heard_real_ms=new.heard_real_ms
-        ):
-            raise Refused("superseded-not-live")
-        for turn in count():
-            if self._insert(tx, self._row(new, turn)):
-                break
-            if self._held(tx, {"holder": new.member}):
-                raise Refused("live-offer")
-            # What is left is another coupon with the same code: once in about 10^18 pairs, so take the next code.
-        self._notes(tx, new.id, Act.ISSUE, new.issued_ms, new.actor, new.cause)
-        for channel in new.channels:
-            self._queue(tx, self._parcel(new, channel))
+        """The coupon with its room and money, its first line and its outbox rows. Raises Refused: then nothing is."""
+        with nested(tx):
+            if new.supersedes is not None and not self.void(
+                tx, new.supersedes, new.issued_ms, new.actor, "superseded", new.id, heard_real_ms=new.heard_real_ms
+            ):
+                raise Refused("superseded-not-live")
+            inserted = self._insert.send(tx, self._row(new, 0))
+            self._notes(tx, new.id, Act.ISSUE, new.issued_ms, new.actor, new.cause)
+            for channel in new.channels:
+                self._queue(tx, self._parcel(new, channel))
+            reserved = self._budgets.reserving(tx, new.budgets, new.reserved)
+            for turn in count(1):
+                if inserted.rows():
+                    break
+                if self._held(tx, {"holder": new.member}) or self._given(tx, {"coupon": new.id}):
+                    raise Refused("live-offer")
+                # What is left is another coupon with the same code: once in about 10^18 pairs, so take the next code.
+                inserted = self._insert.send(tx, self._row(new, turn))
+            crowded = self.capacity.full(tx, new.rooms, more=0)  # this one is counted already
+            if crowded is not None:
+                raise Refused(f"capacity:{crowded.of}")
+            try:
+                reserved()
+            except Exhausted as problem:
+                raise Refused(f"budget:{problem.charge.scope}") from problem
+
+    def _sweep(self, tx: sa.Connection, new: New) -> bool:
+        """Expire the member's coupon if it ran out and was not swept up; whether it was so."""
+        rows = self._expire_of(tx, {"holder": new.member, "now_ms": new.issued_ms})
+        return bool(self._ended(tx, rows, new.heard_real_ms))
 
     def _row(self, new: New, turn: int) -> dict[str, object]:
         code = self._codes.of(new.id, turn)

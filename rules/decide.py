@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import NamedTuple
 
+import msgspec
+
 from rules.book import Book, Cap, Limits, Offer
 from rules.standing import OFFERS_CONSENT, REDEEMED, Exposure, Standing
 from rules.times import SECOND_MS, length_text
@@ -35,7 +37,7 @@ class Proposal(NamedTuple):
     draw: str = ""  # what the draw rests on: the same cause draws the same
 
 
-class Allow(NamedTuple):
+class Allow(msgspec.Struct, frozen=True, gc=False):
     """Give it; to a held-out member only as if (ghost), and not at all where chance says so (not drawn)."""
 
     ghost: bool
@@ -43,7 +45,7 @@ class Allow(NamedTuple):
     drawn: bool = True
 
 
-class Withhold(NamedTuple):
+class Withhold(msgspec.Struct, frozen=True, gc=False):
     """Not now. again_ms: when time alone may change that, None when only an event can.
 
     spent   no time and no event of this visit will change it
@@ -55,7 +57,7 @@ class Withhold(NamedTuple):
     lines: list[Line]
 
 
-class _Check(NamedTuple):
+class _Check(msgspec.Struct, frozen=True, gc=False):
     because: str
     line: Line
     again_ms: int | None = None

@@ -43,7 +43,6 @@ def once(ledger: Ledger, request: Request, at_ms: int, act: Callable[[sa.Connect
     body. Raises Problem idempotency-mismatch when the key was used for something else.
     """
     with ledger.write() as tx:
-        ledger.take_turn(tx)
         known = None if request.key is None else _recall(tx, request, at_ms)
         if known is not None:
             return known

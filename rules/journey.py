@@ -7,7 +7,6 @@ of every yes and no come out. What must happen later is an instant in the instan
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import NamedTuple
 
 import msgspec
 
@@ -48,7 +47,7 @@ class Instance(msgspec.Struct, frozen=True):
     outcome: str = ""  # how it finished
 
 
-class Note(NamedTuple):
+class Note(msgspec.Struct, frozen=True, gc=False):
     """A yes or no worth keeping, with everything that was looked at."""
 
     verdict: str  # started, not-started, waits, withheld, issued, ghost, skipped, moved-on, finished
@@ -60,7 +59,7 @@ class Note(NamedTuple):
     propensity: float | None = None  # of what was decided to be sent: how probable that was
 
 
-class Issue(NamedTuple):
+class Issue(msgspec.Struct, frozen=True, gc=False):
     """An offer to give now. supersedes: the exposure whose place it takes.
 
     ghost       to a held-out member: only as if
@@ -81,7 +80,7 @@ class Issue(NamedTuple):
     propensity: float = 1.0
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """instance is as if nothing had been given yet; issued() or refused() tell how the giving went."""
 
     instance: Instance
@@ -150,7 +149,7 @@ def refused(instance: Instance, issue: Issue, because: str, book: Book, now_ms: 
         again_ms = now_ms + BUDGET_AGAIN_MS
     else:
         again_ms = now_ms + ASK_AGAIN_MS  # the event that tells of the change will be heard before
-    after = msgspec.structs.replace(instance, wakes_ms=earliest([instance.wakes_ms, again_ms]))
+    after = msgspec.structs.replace(instance, wakes_ms=earliest(instance.wakes_ms, again_ms))
     return _noted(after, Note("withheld", because, issue.step, issue.rung, issue.offer.key, [*issue.lines, line]))
 
 
@@ -195,19 +194,19 @@ class _Walk:
             ready, next_ms = self._next_is_ready(step, lines)
             if ready:
                 return self._skip(here, "gave way", lines)
-            wakes_ms = earliest([answer.changes_ms, patience_ms, next_ms])
+            wakes_ms = earliest(answer.changes_ms, patience_ms, next_ms)
             rests = msgspec.structs.replace(here, wakes_ms=wakes_ms, ready_ms=None)
             return self._note(rests, Note("waits", _first_unmet(lines), step.key, -1, None, lines)), None, False
         ready_ms = self._now_ms if here.ready_ms is None else here.ready_ms
         here = msgspec.structs.replace(here, ready_ms=ready_ms)
         starts_ms = ready_ms + _jitter_ms(here, step)
         if self._now_ms < starts_ms:
-            rests = msgspec.structs.replace(here, wakes_ms=earliest([starts_ms, answer.changes_ms, patience_ms]))
+            rests = msgspec.structs.replace(here, wakes_ms=earliest(starts_ms, answer.changes_ms, patience_ms))
             line = Line(f"{step.path}/jitter", False, f"{length_text(starts_ms - self._now_ms)} to go")
             return self._note(rests, Note("waits", line.path, step.key, -1, None, [*lines, line])), None, False
         arm = self._choose(step, lines)
         impatient = patience_ms is not None and self._now_ms >= patience_ms
-        lapses_ms = earliest([answer.changes_ms, None if impatient else patience_ms])
+        lapses_ms = earliest(answer.changes_ms, None if impatient else patience_ms)
         after, issue, moved = self._propose(here, step, arm, 0, None, lapses_ms, lines)
         if issue is None and impatient:
             return self._skip(here, "patience", lines)
@@ -283,7 +282,7 @@ class _Walk:
             return here, issue, False
         if rung and verdict.because == "cap":
             return self._go_on(here, step.exhausted, "no upgrade left", lines)
-        rests = msgspec.structs.replace(here, wakes_ms=earliest([verdict.again_ms, lapses_ms]))
+        rests = msgspec.structs.replace(here, wakes_ms=earliest(verdict.again_ms, lapses_ms))
         return self._note(rests, Note("withheld", verdict.because, step.key, rung, offer.key, lines)), None, False
 
     def _skip(self, here: Instance, because: str, lines: list[Line]) -> tuple[Instance, None, bool]:

@@ -19,7 +19,7 @@ from engine.identity import Identity
 from engine.ledger import Ledger
 from engine.tables import event, member
 from rules.channels import Channels
-from rules.coupons import QUEUE, Coupons, Row, moment
+from rules.coupons import Coupons, Row, moment
 from rules.events import CouponDelivered, CouponIssued, CouponMoment, CouponSuppressed
 from rules.life import State
 from rules.parcel import INBOX, Outcome, Parcel, next_try_ms, topic_of
@@ -128,7 +128,6 @@ class Outbox:
                 return 0, []
         parcels: list[Parcel] = []
         with self._ledger.write() as tx:
-            self._ledger.take_turn(tx)
             due = self._due(tx, now_ms, room, ROWS_PER_ROUND)
             facts = self._facts(tx, due, now_ms)
             for heard_real_ms, rows in groupby(due, key=lambda row: int(row["heard_real_ms"])):
@@ -147,7 +146,6 @@ class Outbox:
     def report(self, parcel: Parcel, outcome: Outcome, now_ms: int, real_ms: int) -> str:
         """Write down what came of a parcel, if its lease still holds; the state its row has then."""
         with self._ledger.write() as tx:
-            self._ledger.take_turn(tx)
             row = self._leased(tx, parcel)
             if row is None:
                 return "not-leased"
@@ -246,7 +244,7 @@ class Outbox:
             again = {"channel": name, "state": QUEUED_STATE, "expires_ms": row["expires_ms"], "attempts": 0}
             again["not_before_ms"] = now_ms + turn * SHOWN_WITHIN_MS
             again["id"] = id_of("outbox", row["instance"], row["step"], row["rung"], name)
-            tx.execute(QUEUE, copied | again)
+            tx.execute(sa.insert(outbox), copied | again)
 
     def _lease(self, tx: sa.Connection, row: Row, now_ms: int) -> list[Parcel]:
         lease_ms = now_ms + int(LEASE_MS * self._speed)

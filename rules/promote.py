@@ -97,7 +97,6 @@ class Promotion:
                 if not self._recall.due(tx, now_ms, 1) and not self._any_overdue(tx, now_ms):
                     return 0
             with self._ledger.write() as tx:
-                self._ledger.take_turn(tx)
                 self._take_up(tx, now_ms)
                 real_ms = self._real_clock()
                 expired = self._coupons.expire_due(tx, now_ms, heard_real_ms=real_ms, limit=MOST_AT_ONCE)
@@ -116,9 +115,8 @@ class Promotion:
             if self._ledger.last_seq(tx) <= self.seen and not published:
                 return 0
         with self._ledger.write() as tx:
-            self._ledger.take_turn(tx)
             self._take_up(tx, self._clock())
-            # Read again under the turn: another process may have been here.
+            # Read again as the only writer: another process may have been here.
             seen = self._ledger.cursor(tx, self.CURSOR)
             recorded = self._ledger.since(tx, seen, MOST_AT_ONCE)
             news = [record for record in recorded if not isinstance(record.event, OWN_NEWS)]

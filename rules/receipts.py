@@ -103,8 +103,6 @@ class Receipts:
 
     def _put(self, told: list[Receipt], report: Report, *, heard_real_ms: int, dry_run: bool) -> None:
         with self._ledger.read() if dry_run else self._ledger.write() as tx:
-            if not dry_run:
-                self._ledger.take_turn(tx)
             buyers = _buyers(tx, [one.member for one in told if one.member])
             held = self._held(tx, told)
             consenting = _consenting(tx, {*buyers.values(), *(member for member, _ in held.values())})

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, Field
 
 from engine.events import id_of
+from engine.hot import pipelined
 from engine.ledger import Ledger
 from engine.problems import Problem
 from rules.budgets import Budgets
@@ -158,7 +159,6 @@ class Till:
         amount_minor  what the customer pays; a coupon with a least amount is not spent on one that nobody told
         holder        the member the till believes it serves, where it knows
         """
-        self._ledger.take_turn(tx)
         asked = Asked(shop, now_ms, amount_minor or 0, holder)
         rows = self._spend(tx, self._good_at(asked, typed))
         if not rows:
@@ -168,13 +168,14 @@ class Till:
         line = {"id": redemption_id, "coupon": row["id"], "offer": row["offer"], "at_ms": now_ms}
         line |= {"cost": row["cost"], "funder": row["funder"]}
         paid = {"shop": shop, "till": till, "amount_minor": amount_minor, "receipt": receipt}
-        self._enter(tx, line | paid)
-        self._notes(tx, row["id"], Act.REDEEM, now_ms, f"shop:{shop}", redemption_id)
-        self._budgets.spend(tx, row["budgets"], shop, reserved=-row["reserve"], spent=row["cost"])
         event = moment(
             CouponRedeemed, row, now_ms, row["uses"], redemption=redemption_id, shop=shop, amount_minor=amount_minor
         )
-        self._ledger.append(tx, [event], heard_real_ms=heard_real_ms)
+        with pipelined(tx):
+            self._enter(tx, line | paid)
+            self._notes(tx, row["id"], Act.REDEEM, now_ms, f"shop:{shop}", redemption_id)
+            self._budgets.spend(tx, row["budgets"], shop, reserved=-row["reserve"], spent=row["cost"])
+            self._ledger.append(tx, [event], heard_real_ms=heard_real_ms)
         return Spent(
             redemption=redemption_id, coupon=row["id"], offer=row["offer"], title=row["title"], shop=shop,
             redeemed_ms=now_ms, undo_until_ms=now_ms + UNDO_MS,
@@ -185,7 +186,6 @@ class Till:
 
         The coupon lives again if it still could: its time has not run out and the member holds no other.
         """
-        self._ledger.take_turn(tx)
         coupon_id = tx.execute(
             sa.update(redemption)
             .where(redemption.c.id == redemption_id, redemption.c.shop == shop, STANDS)

@@ -164,7 +164,6 @@ class Versions:
 
         on_top_of  the publication the author looked at; another one since then is a refusal
         """
-        self._ledger.take_turn(tx)
         waits = tx.execute(sa.select(tables.proposal).where(tables.proposal.c.version == version)).mappings().first()
         if waits is not None:
             fates = {key: Fate.model_validate(fate) for key, fate in waits["fates"].items()} | dict(fates)
@@ -205,7 +204,6 @@ class Versions:
 
     def take_file(self, tx: sa.Connection, book: Book, now_ms: int) -> Outcome | None:
         """Publish the book of the file, unless it was published before: then what was published since stays."""
-        self._ledger.take_turn(tx)
         for table in (tables.publication, tables.proposal):
             if tx.execute(sa.select(table.c.version).where(table.c.version == book.version).limit(1)).first():
                 return None

@@ -96,11 +96,13 @@ def _time(node: Node, terms: Terms) -> Test:
     calendar = terms.calendar
 
     def test(_: Standing, now_ms: int) -> Answer:
-        openings = [calendar.opening(hours, now_ms) for hours in windows]
+        is_open, changes_ms = False, None
+        for hours in windows:
+            opening = calendar.opening(hours, now_ms)
+            is_open |= opening.is_open
+            changes_ms = earliest(changes_ms, opening.changes_ms)
         seen = f"{calendar.clock_text(now_ms)} of {written}"
-        now_open = [opening for opening in openings if opening.is_open]
-        changes_ms = earliest(opening.changes_ms for opening in openings)
-        return Answer(bool(now_open), seen, changes_ms, settled=not now_open and changes_ms is None)
+        return Answer(is_open, seen, changes_ms, settled=not is_open and changes_ms is None)
 
     return test
 

@@ -18,7 +18,7 @@ NO_SKIP = os.environ.get("CI") == "true"
 settings.register_profile("sojourn", deadline=None)
 settings.load_profile("sojourn")
 
-pytest_plugins = ["tests.promoting", "tests.servers", "tests.tilling"]
+pytest_plugins = ["tests.servers", "tests.promoting", "tests.tilling"]
 
 
 def absent(what: str) -> NoReturn:

@@ -41,6 +41,7 @@ from rules.reading import parse_book
 from rules.redemption import Till
 from rules.times import Calendar
 from rules.versions import Versions
+from tests.servers import sqlite_ledger_url
 
 ROOT = Path(__file__).resolve().parent.parent
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -249,7 +250,7 @@ def open_story(tmp_path: Path, demo_mall: Mall) -> Iterator[Callable[..., Story]
 
     def begin(text: str = "", *, opens: str = "09:00") -> Story:
         text = text or (ROOT / "rules" / "book.yaml").read_text(encoding="utf-8")
-        ledgers.append(open_ledger(f"sqlite:///{tmp_path}/ledger{len(ledgers)}.db", PresenceEvent | CouponEvent))
+        ledgers.append(open_ledger(sqlite_ledger_url(tmp_path / f"{len(ledgers)}.db"), PresenceEvent | CouponEvent))
         return Story(ledgers[-1], parse_book(text, demo_mall), demo_mall, opens)
 
     yield begin

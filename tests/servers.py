@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -20,9 +21,13 @@ import psycopg.sql
 import pytest
 import redis
 
+import rules.tables  # noqa: F401  (declares the tables of its room)
+from engine import schema
 from engine.broker import open_broker
 from engine.embedded import beside
+from engine.ledger import open_database
 from engine.live import answers, open_live
+from engine.tables import metadata
 from tests.conftest import absent
 
 MOSQUITTO = """\
@@ -96,9 +101,55 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A server for the run; its database `postgres` is nobody's, tests make their own (ledger_url does)."""
+    """A server for the run; its database `postgres` is nobody's, tests make their own (empty_url does)."""
     with postgres() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_ledger_url(postgres_url: str) -> str:
+    """One ledger of the newest schema for the run; ledger_url empties it for each test."""
+    url = _new_database(postgres_url, "ledger")
+    migrate(url)
+    return url
+
+
+def migrate(url: str) -> None:
+    database = open_database(url)
+    schema.upgrade(database)
+    database.dispose()
+
+
+@cache
+def _migrated() -> bytes:
+    """The file of an empty SQLite ledger: to migrate one anew for each test costs more than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        migrate(f"sqlite:///{folder}/ledger.sqlite")
+        return Path(folder, "ledger.sqlite").read_bytes()
+
+
+def sqlite_ledger_url(file: Path) -> str:
+    """An empty ledger of the newest schema in *file*."""
+    file.write_bytes(_migrated())
+    return f"sqlite:///{file}"
+
+
+def _new_database(server: str, name: str) -> str:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+    return server.removesuffix("postgres") + name
+
+
+def _empty(url: str) -> None:
+    """Delete all rows, number anew, and be alone: a process that was killed may have left a session behind."""
+    tables = [f'DELETE FROM "{table.name}"' for table in reversed(metadata.sorted_tables)]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.execute("; ".join(tables))
+        connection.execute("SELECT setval(format('%I.%I', schemaname, sequencename), 1, false) FROM pg_sequences")
 
 
 def _lets_in(url: str) -> bool:
@@ -129,13 +180,20 @@ def live_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """One empty ledger after the other."""
+    """One ledger after the other: the newest schema, and nothing in it."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    server, name = str(request.getfixturevalue("postgres_url")), f"ledger{next(_numbers)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
-    return server.removesuffix("postgres") + name
+        return sqlite_ledger_url(tmp_path / "ledger.sqlite")
+    url = str(request.getfixturevalue("postgres_ledger_url"))
+    _empty(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """One database after the other that has no tables yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.sqlite'}"
+    return _new_database(str(request.getfixturevalue("postgres_url")), f"empty{next(_numbers)}")
 
 
 def installed(name: str, *elsewhere: str) -> str:

@@ -37,6 +37,7 @@ from rules.redemption import Till
 from rules.sending import Senders
 from rules.times import Calendar
 from rules.wallet import ShopPlace, Wallets
+from tests.servers import sqlite_ledger_url
 
 NOON_MS = 1_795_233_600_000
 SHOPS = {"cafe-luna": ShopPlace(key="cafe-luna", name={"en": "Café Luna", "zh-Hans": "月光咖啡"}, level="L1")}
@@ -47,7 +48,7 @@ class Site:
     """The rules' API over a fresh ledger, noon at first sight, and one member Ana with all consents."""
 
     def __init__(self, folder: Path, live: LiveState, ledger_url: str = "") -> None:
-        url = ledger_url or f"sqlite:///{folder / 'ledger.sqlite'}"
+        url = ledger_url or sqlite_ledger_url(folder / "ledger.sqlite")
         self.ledger = open_ledger(url, PresenceEvent | CouponEvent)
         self.codes, self.access, self.inbox = Codes(b"k" * 32, b"p" * 32), Access(b"s" * 32), Inbox()
         self.identity = Identity(self.ledger, Keys(b"m" * 32), "demo", bytes)

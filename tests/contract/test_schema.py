@@ -7,15 +7,15 @@ from engine import schema
 from engine.ledger import open_database
 
 
-def test_migrations_lead_to_exactly_the_declared_tables(ledger_url: str) -> None:
-    database = open_database(ledger_url)
+def test_migrations_lead_to_exactly_the_declared_tables(empty_url: str) -> None:
+    database = open_database(empty_url)
     schema.upgrade(database)
     assert schema.differences(database) == []
     database.dispose()
 
 
-def test_upgrading_twice_changes_nothing(ledger_url: str) -> None:
-    database = open_database(ledger_url)
+def test_upgrading_twice_changes_nothing(empty_url: str) -> None:
+    database = open_database(empty_url)
     for _ in range(2):
         schema.upgrade(database)
     assert schema.differences(database) == []

@@ -13,6 +13,7 @@ from engine.identity import DAY_MS, HOUR_MS, BadAddress, Identity, Newcomer, Unk
 from engine.keys import Keys
 from engine.ledger import Ledger, open_ledger
 from sensors import wire
+from tests.servers import sqlite_ledger_url
 
 NOON_MS = 20_000 * DAY_MS + 12 * HOUR_MS
 PHONE = "d2:00:00:00:00:01"  # locally administered, as nearly every opted-in phone's is
@@ -21,7 +22,7 @@ HARDWARE = "3c:00:00:00:00:01"
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent)
+    opened = open_ledger(sqlite_ledger_url(tmp_path / "ledger.sqlite"), PresenceEvent)
     yield opened
     opened.close()
 

@@ -25,6 +25,7 @@ from engine.ledger import open_ledger
 from engine.presence import Presence
 from engine.tuning import Tuning
 from sensors.wire import Health, association_topic, health_topic, observations_topic, pack
+from tests.servers import sqlite_ledger_url
 
 NOON_MS, BOOT, WAIT_S, PATIENCE_S = 1_790_000_000_000, 9, 20.0, 60.0
 MEGABYTE = 1024 * 1024
@@ -54,7 +55,7 @@ class Engine:
 @pytest.fixture
 def engine(plan, broker_url: str, tmp_path: Path) -> Iterator[Engine]:
     plan = replace(plan, site=f"ingested{next(_sites)}")
-    keys, ledger = Keys(b"m" * 32), open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent)
+    keys, ledger = Keys(b"m" * 32), open_ledger(sqlite_ledger_url(tmp_path / "ledger.sqlite"), PresenceEvent)
     subscriber = Subscriber(broker_url, plan.site)
     assert subscriber.wait_connected(WAIT_S)
     publisher = client(broker_url, f"{plan.site}-publisher")

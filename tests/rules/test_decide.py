@@ -11,6 +11,7 @@ from rules.book import Book, Cap, Limits, Offer
 from rules.decide import ASK_AGAIN_MS, Allow, Proposal, Withhold, arbitrate, held_out
 from rules.standing import REDEEMED, Exposure, Standing
 from rules.times import Calendar, Hours
+from rules.when import Line
 from tests.promoting import instant_ms
 
 NOON_MS = instant_ms("12:00")
@@ -134,7 +135,7 @@ def test_upgrades_of_another_step_do_not_count_for_this_one():
 
 def test_the_trace_ends_with_the_limit_that_refused():
     verdict = arbitrate(PROPOSAL, offered(5), book(member=(GAP, PER_VISIT)), NOON_MS, late=False)
-    assert verdict.lines[-1] == ("limits/member/0", False, "last 5m ago of 20m")
+    assert verdict.lines[-1] == Line("limits/member/0", False, "last 5m ago of 20m")
 
 
 @given(st.integers(1, 2**40), st.text(min_size=1, max_size=8))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -25,6 +26,7 @@ from rules.lines import Line
 from rules.reading import parse_book
 from rules.receipts import Receipts
 from tests.promoting import Story, instant_ms
+from tests.servers import sqlite_ledger_url
 
 BOOK = """\
 schema: 1
@@ -80,7 +82,7 @@ class History:
     """One story on a ledger of its own, lived through act by act."""
 
     def __init__(self, folder: str, book: Book, mall: Mall, opens: str) -> None:
-        ledger = open_ledger(f"sqlite:///{folder}/ledger.db", PresenceEvent | CouponEvent)
+        ledger = open_ledger(sqlite_ledger_url(Path(folder, "ledger.db")), PresenceEvent | CouponEvent)
         ledger.database.dispose()
 
         @sa.event.listens_for(ledger.database, "connect")

@@ -10,6 +10,7 @@ from engine.events import PresenceEvent
 from engine.ledger import open_ledger
 from rules import coupons, redemption, tables
 from rules.events import CouponEvent
+from tests.servers import sqlite_ledger_url
 
 HOT = {
     "the live coupon of a member": (coupons.HELD, "coupon_one_live_per_member"),
@@ -35,7 +36,7 @@ HOT = {
 @pytest.mark.parametrize("what", HOT)
 def test_it_is_found_by_an_index(tmp_path, what):
     statement, index = HOT[what]
-    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite", PresenceEvent | CouponEvent)
+    ledger = open_ledger(sqlite_ledger_url(tmp_path / "ledger.sqlite"), PresenceEvent | CouponEvent)
     compiled = statement.compile(dialect=sqlite.dialect())
     values = tuple(compiled.params[name] or 1 for name in compiled.positiontup or ())
     with ledger.read() as tx:

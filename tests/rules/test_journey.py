@@ -11,6 +11,7 @@ from rules.book import Mall
 from rules.journey import FINISHED, SEEKING, WAITING, Instance, Issue
 from rules.reading import parse_book
 from rules.standing import REDEEMED, Exposure, Profile, Standing
+from rules.when import Line
 from tests.promoting import instant_ms
 
 MINUTE_MS = 60_000
@@ -118,7 +119,7 @@ def test_once_in_so_many_days_is_told_when_it_holds_back():
     _, note = journey.enter(run.journey, VisitStarted("v", NINE_MS, 1, "visit"), before, run.book, NINE_MS)
     assert (note.verdict, note.lines) == (
         "not-started",
-        [("journeys/day-out/start/once", False, "ran 1d ago")],
+        [Line("journeys/day-out/start/once", False, "ran 1d ago")],
     )
 
 

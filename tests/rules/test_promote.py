@@ -15,6 +15,7 @@ from rules.events import CouponEvent
 from rules.promote import Promotion
 from rules.reading import parse_book
 from tests.promoting import Story, instant_ms
+from tests.servers import sqlite_ledger_url
 
 BOOK = """\
 schema: 1
@@ -193,7 +194,7 @@ NAMES = ("ana", "bo", "cy", "gus")
 
 def test_a_batch_may_be_cut_anywhere(story, book, demo_mall, tmp_path):
     """Heard one by one or all at once, the same news at the same moment comes to the same."""
-    one = Story(open_ledger(f"sqlite:///{tmp_path}/one.db", PresenceEvent | CouponEvent), book, demo_mall)
+    one = Story(open_ledger(sqlite_ledger_url(tmp_path / "one.db"), PresenceEvent | CouponEvent), book, demo_mall)
     for name in NAMES:
         story.join(name, holdout=name == "gus", birthday="11-21" if name == "bo" else None)
         one.join(name, holdout=name == "gus", birthday="11-21" if name == "bo" else None)

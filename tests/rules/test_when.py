@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from rules.segments import read_segment
 from rules.source import Source
 from rules.standing import REDEEMED, Exposure, Profile, Standing
 from rules.times import Calendar
-from rules.when import Answer, all_of, any_of, ask, none_of
+from rules.when import Answer, Line, all_of, any_of, ask, none_of
 from rules.words import Terms, read_conditions
 from tests.promoting import instant_ms
 
@@ -56,7 +57,7 @@ def says(row: str, standing: Standing, minute: float = 0) -> Answer:
     (condition,) = read_conditions(Source(f"[{{{row}}}]", "row").root, TERMS)
     answer = condition.test(standing, NINE_MS + int(minute * MINUTE_MS))
     changes = None if answer.changes_ms is None else (answer.changes_ms - NINE_MS) // MINUTE_MS
-    return answer._replace(changes_ms=changes)
+    return msgspec.structs.replace(answer, changes_ms=changes)
 
 
 def given_offer(standing: Standing, offer: str, outcome: str = REDEEMED, visit: str = "visit") -> Standing:
@@ -66,15 +67,15 @@ def given_offer(standing: Standing, offer: str, outcome: str = REDEEMED, visit: 
 
 
 def test_time_before_its_window_says_when_it_opens():
-    assert says('time: "10:00-11:00"', after()) == (False, "09:00 of 10:00-11:00", 60, False)
+    assert says('time: "10:00-11:00"', after()) == Answer(False, "09:00 of 10:00-11:00", 60, False)
 
 
 def test_time_in_its_window_says_when_it_closes():
-    assert says('time: "08:00-11:00"', after()) == (True, "09:00 of 08:00-11:00", 120, False)
+    assert says('time: "08:00-11:00"', after()) == Answer(True, "09:00 of 08:00-11:00", 120, False)
 
 
 def test_time_after_its_window_is_settled():
-    assert says('time: "07:00-08:00"', after()) == (False, "09:00 of 07:00-08:00", None, True)
+    assert says('time: "07:00-08:00"', after()) == Answer(False, "09:00 of 07:00-08:00", None, True)
 
 
 def test_one_of_several_windows_is_enough():
@@ -98,15 +99,15 @@ def test_a_day_that_ends_tonight_changes_at_midnight():
 
 
 def test_present_says_how_long_and_when_it_will_be_long_enough():
-    assert says("present: 10m", after(), 6) == (False, "6m of 10m", 10, False)
+    assert says("present: 10m", after(), 6) == Answer(False, "6m of 10m", 10, False)
 
 
 def test_present_holds_from_its_very_minute():
-    assert says("present: 10m", after(), 10) == (True, "10m of 10m", None, False)
+    assert says("present: 10m", after(), 10) == Answer(True, "10m of 10m", None, False)
 
 
 def test_nobody_silent_is_present_however_long_ago_they_came():
-    assert says("present: 10m", after(silent(8)), 30) == (False, "silent after 8m", None, False)
+    assert says("present: 10m", after(silent(8)), 30) == Answer(False, "silent after 8m", None, False)
 
 
 def test_who_is_heard_again_is_present_since_the_visit_began():
@@ -114,24 +115,25 @@ def test_who_is_heard_again_is_present_since_the_visit_began():
 
 
 def test_unseen_counts_from_the_last_evidence():
-    assert says("unseen: 10m", after(silent(8)), 12) == (False, "4m of 10m", 18, False)
+    assert says("unseen: 10m", after(silent(8)), 12) == Answer(False, "4m of 10m", 18, False)
 
 
 def test_who_is_heard_is_not_unseen():
-    assert says("unseen: 10m", after(), 60) == (False, "heard, 10m of silence needed", None, False)
+    assert says("unseen: 10m", after(), 60) == Answer(False, "heard, 10m of silence needed", None, False)
 
 
 def test_in_zone_means_now():
-    assert says("in_zone: fashion", after(enters("denim", 1)), 2) == (True, "in denim", None, False)
+    assert says("in_zone: fashion", after(enters("denim", 1)), 2) == Answer(True, "in denim", None, False)
 
 
 def test_visited_stays_true_after_leaving():
     answer = says("visited: denim", after(enters("denim", 1), leaves("denim", 5, 4)), 9)
-    assert answer == (True, "was there", None, True)
+    assert answer == Answer(True, "was there", None, True)
 
 
 def test_stayed_counts_a_stay_that_goes_on_and_says_when_it_will_do():
-    assert says("stayed: {zone: denim, for: 10m}", after(enters("denim", 2)), 6) == (False, "4m of 10m", 12, False)
+    answer = says("stayed: {zone: denim, for: 10m}", after(enters("denim", 2)), 6)
+    assert answer == Answer(False, "4m of 10m", 12, False)
 
 
 def test_stayed_adds_up_all_zones_that_are_meant():
@@ -141,12 +143,12 @@ def test_stayed_adds_up_all_zones_that_are_meant():
 
 def test_a_stay_that_has_ended_waits_for_an_event_not_for_time():
     standing = after(enters("denim", 0), leaves("denim", 6, 6))
-    assert says("stayed: {zone: denim, for: 10m}", standing, 30) == (False, "6m of 10m", None, False)
+    assert says("stayed: {zone: denim, for: 10m}", standing, 30) == Answer(False, "6m of 10m", None, False)
 
 
 def test_a_stay_is_frozen_while_nothing_is_heard():
     standing = after(enters("denim", 0), silent(5))
-    assert says("stayed: {zone: denim, for: 10m}", standing, 30) == (False, "5m of 10m", None, False)
+    assert says("stayed: {zone: denim, for: 10m}", standing, 30) == Answer(False, "5m of 10m", None, False)
 
 
 def test_redeemed_means_in_this_visit():
@@ -196,7 +198,7 @@ def test_a_segment_is_computed_from_the_profile(home_km, held):
 
 
 def test_visits_count_this_one_too():
-    assert says("visits: {at_least: 1, within: 30d}", after()) == (True, "1 visits within 30d", None, True)
+    assert says("visits: {at_least: 1, within: 30d}", after()) == Answer(True, "1 visits within 30d", None, True)
 
 
 def test_a_first_visit_is_at_most_one():
@@ -217,7 +219,7 @@ def test_a_none_of_something_that_happened_is_settled():
 def test_the_trace_names_every_row_by_its_path():
     rows = read_conditions(Source('[{time: "08:00-11:00"}, {present: 10m}]', "row").root, TERMS)
     _, lines = ask(rows, after(), NINE_MS + 6 * MINUTE_MS)
-    assert lines == [("/0", True, "09:06 of 08:00-11:00"), ("/1", False, "6m of 10m")]
+    assert lines == [Line("/0", True, "09:06 of 08:00-11:00"), Line("/1", False, "6m of 10m")]
 
 
 # -- several answers make one ---------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -15,8 +16,9 @@ import psycopg
 import sqlalchemy as sa
 
 from engine.events import PresenceEvent, VisitStarted, id_of
-from engine.ledger import Ledger, open_ledger
+from engine.ledger import WAL_PAGES, Ledger, open_ledger
 from engine.plan import Plan
+from engine.tables import metadata
 from rules import journey
 from rules.book import Book, Mall
 from rules.budgets import Charge
@@ -37,6 +39,7 @@ from tests.speed.benchmark import Figure, benchmark, processor
 NOON_MS = 1_795_233_600_000  # 2026-11-21 12:00 in Shanghai
 MINUTE_MS = 60_000
 SHOP = "cafe-luna"
+CODES = Codes(b"k" * 32, b"p" * 32)
 BUDGETS = (Charge("day", "2026-11-21", 10**12), Charge("visit", "v", 10**12))
 ENOUGH = "of bare"
 
@@ -110,80 +113,109 @@ def new(number: int) -> New:
     )  # fmt: skip
 
 
-BARE = """
-CREATE TABLE bare_coupon (id TEXT PRIMARY KEY, member BIGINT, digest TEXT UNIQUE, state TEXT, expires_ms BIGINT);
-CREATE TABLE bare_outbox (id TEXT PRIMARY KEY, coupon TEXT, state TEXT);
-CREATE TABLE bare_budget (scope TEXT PRIMARY KEY, cap BIGINT, reserved BIGINT);
-CREATE TABLE bare_redemption (id TEXT PRIMARY KEY, coupon TEXT UNIQUE);
-INSERT INTO bare_budget VALUES ('day', 1000000000000, 0)
-"""
-# What a driver must send at the least: the money, the coupon and its delivery; the coupon spent and its line.
-BARE_ISSUE = (
-    "UPDATE bare_budget SET reserved = reserved + 60 WHERE scope = 'day' AND reserved + 60 <= cap",
-    "INSERT INTO bare_coupon VALUES ({0}, 1, {0}, 'issued', 9)",
-    "INSERT INTO bare_outbox VALUES ({0}, {0}, 'queued')",
-)
-BARE_REDEEM = (
-    "UPDATE bare_coupon SET state = 'redeemed' WHERE digest = {0} AND state = 'issued' AND expires_ms > 1",
-    "INSERT INTO bare_redemption VALUES ({0}, {0})",
-)
+# What a driver is given to write: the same rows into the same tables, and the same money; all else is left out.
+WRITTEN = {"issue": ("coupon", "coupon_event", "outbox", "event"), "redeem": ("redemption", "coupon_event", "event")}
+SPENT = """
+UPDATE coupon SET state = 'redeemed', redeemed_ms = {0}, ended_ms = {0}, uses = uses + 1
+WHERE code_digest = {1} AND state = 'issued' AND expires_ms > {0}"""
+RESERVED = """
+INSERT INTO budget (scope, span, cap, reserved, spent) VALUES ('{scope}', '{span}', {cap}, 60, 0)
+ON CONFLICT (scope, span) DO UPDATE SET reserved = budget.reserved + 60
+WHERE budget.reserved + budget.spent + 60 <= budget.cap"""
+PAID = "UPDATE budget SET reserved = reserved - 60, spent = spent + 60 WHERE scope = '{scope}' AND span = '{span}'"
+Parts = list[tuple[str, Sequence[object]]]
 
 
-def bare_sqlite(path: Path) -> Callable[[tuple[str, ...], int], None]:
-    driver = sqlite3.connect(path, isolation_level=None)
-    driver.execute("PRAGMA journal_mode=WAL")
-    driver.execute("PRAGMA synchronous=FULL")
-    driver.executescript(BARE)
+class Bare:
+    """What a driver is asked to do beside a ledger of ours; parts are the statements of one transaction."""
 
-    def transact(statements: tuple[str, ...], number: int) -> None:
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self._sqlite = ledger, ledger.sqlite
+
+    def parts(self, act: str, number: int) -> Parts:
+        """What *ledger* wrote when it did *act* for a coupon, as statements that would write it again."""
+        coupon, mark = new(number).id, "?" if self._sqlite else "%s"
+        found: Parts = []
+        for table in WRITTEN[act]:
+            columns = list(metadata.tables[table].c.keys())
+            # The last line and event of a coupon, and PostgreSQL's values as it would write them itself.
+            asked = ", ".join(columns if self._sqlite else [f"{name}::text" for name in columns])
+            of = {"coupon": "id", "event": "visit"}.get(table, "coupon")
+            last = f" ORDER BY {table}.seq DESC LIMIT 1" if "seq" in columns else ""
+            which = f"visit-{number}" if of == "visit" else coupon
+            with self.ledger.read() as tx:
+                values = tx.exec_driver_sql(f"SELECT {asked} FROM {table} WHERE {of} = '{which}'{last}").one()
+            found.append(
+                (
+                    f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})",
+                    tuple(values),
+                )
+            )
+        if act == "redeem":
+            digest = CODES.digest(CODES.of(coupon))
+            found.append((SPENT.format(NOON_MS + MINUTE_MS, mark), (digest,)))
+        money = RESERVED if act == "issue" else PAID
+        return found + [(money.format(**charge._asdict()), ()) for charge in BUDGETS]
+
+
+def bare_sqlite(file: Path) -> Callable[[Sequence[Parts]], None]:
+    open_ledger(f"sqlite:///{file}", PresenceEvent | CouponEvent).close()
+    driver = sqlite3.connect(file, isolation_level=None)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"wal_autocheckpoint={WAL_PAGES}"):
+        driver.execute(f"PRAGMA {pragma}")
+
+    def transact(group: Sequence[Parts]) -> None:
+        """All of the group in one transaction."""
         driver.execute("BEGIN IMMEDIATE")
-        for statement in statements:
-            driver.execute(statement.format("?1"), (str(number),) if "{0}" in statement else ())
+        for parts in group:
+            for statement, values in parts:
+                driver.execute(statement, values)
         driver.execute("COMMIT")
 
     return transact
 
 
-def bare_postgres(url: str) -> Callable[[tuple[str, ...], int], None]:
-    driver = psycopg.connect(url)
-    for statement in BARE.split(";"):
-        driver.execute(statement)
-    driver.commit()
+def bare_postgres(server: str) -> Callable[[Sequence[Parts]], None]:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE bare")
+    url = server.removesuffix("postgres") + "bare"
+    open_ledger(url, PresenceEvent | CouponEvent).close()
+    driver = psycopg.connect(url, autocommit=True)
 
-    def transact(statements: tuple[str, ...], number: int) -> None:
-        """One statement, one journey to the server and back."""
-        *first, last = (statement.format(f"'{number}'") for statement in statements)
-        parts = ", ".join(f"part_{n} AS ({one} RETURNING 1)" for n, one in enumerate(first))
-        driver.execute(f"WITH {parts} {last}", prepare=False)
-        driver.commit()
+    def transact(group: Sequence[Parts]) -> None:
+        """One prepared statement, which is a transaction by itself: one journey to the server and back."""
+        for parts in group:
+            *first, (last, _) = parts
+            together = ", ".join(f"part_{n} AS ({one} RETURNING 1)" for n, (one, _) in enumerate(first))
+            driver.execute(f"WITH {together} {last}", [v for _, values in parts for v in values], prepare=True)
 
     return transact
 
 
-def side_by_side(ledger: Ledger, bare: Callable[[tuple[str, ...], int], None], count: int) -> dict[str, float]:
+def side_by_side(ledger: Ledger, transact: Callable[[Sequence[Parts]], None], count: int) -> dict[str, float]:
     """Seconds for *count* of each, ours and bare, in turns of ten, so that both meet the same machine."""
-    codes = Codes(b"k" * 32, b"p" * 32)
-    coupons, till = Coupons(ledger, codes), Till(ledger, codes, Calendar("Asia/Shanghai"))
+    coupons, till, bare = Coupons(ledger, CODES), Till(ledger, CODES, Calendar("Asia/Shanghai")), Bare(ledger)
     took = dict.fromkeys(("issue", "redeem", "bare issue", "bare redeem"), 0.0)
+
+    def issue(number: int) -> None:
+        with ledger.write() as tx:
+            coupons.issue(tx, new(number))
+
+    def redeem(number: int) -> None:
+        with ledger.write() as tx:
+            till.redeem(tx, SHOP, CODES.of(new(number).id), NOON_MS + MINUTE_MS, heard_real_ms=7)
+
     for start in range(0, count, 10):
-        numbers = range(start, start + 10)
-        given = [new(number) for number in numbers]
-        spent = [codes.of(one.id) for one in given]
-        began_s = perf_counter()
-        for one in given:
-            with ledger.write() as tx:
-                coupons.issue(tx, one)
-        took["issue"] += perf_counter() - began_s
-        began_s = perf_counter()
-        for code in spent:
-            with ledger.write() as tx:
-                till.redeem(tx, SHOP, code, NOON_MS + MINUTE_MS, heard_real_ms=7)
-        took["redeem"] += perf_counter() - began_s
-        for name, statements in (("bare issue", BARE_ISSUE), ("bare redeem", BARE_REDEEM)):
+        for name, act in (("issue", issue), ("redeem", redeem)):
             began_s = perf_counter()
-            for number in numbers:
-                bare(statements, number)
+            for number in range(start, start + 10):
+                act(number)
             took[name] += perf_counter() - began_s
+            again = [[bare.parts(name, number)] for number in range(start, start + 10)]
+            began_s = perf_counter()
+            for group in again:
+                transact(group)
+            took[f"bare {name}"] += perf_counter() - began_s
     return took
 
 
@@ -233,6 +265,44 @@ def coupons_on_postgres(share: float) -> dict[str, float]:
         return figures(side_by_side(ledger, bare_postgres(url), count), count, "postgres")
 
 
+# -- many at once -------------------------------------------------------------------------------------
+
+CALLERS, GROUP = 32, 100
+
+
+@benchmark(
+    runs=3,
+    **{f"{act}_at_once_{what}tx_per_s_sqlite": Figure("tx/s") for act in ("issue", "redeem") for what in ("", "bare_")},
+)
+def coupons_for_many_at_once(share: float) -> dict[str, float]:
+    """32 callers give and redeem coupons, each told when its own is durable; a driver commits 100 at once."""
+    count = max(int(2_000 * share), 2 * GROUP) // GROUP * GROUP
+    found: dict[str, float] = {}
+    with sqlite_ledger() as (ledger, folder), ThreadPoolExecutor(CALLERS) as callers:
+        coupons, till = Coupons(ledger, CODES), Till(ledger, CODES, Calendar("Asia/Shanghai"))
+        transact, bare = bare_sqlite(folder / "bare.sqlite"), Bare(ledger)
+
+        def issue(number: int) -> None:
+            with ledger.write() as tx:
+                assert coupons.issue(tx, new(number))
+
+        def redeem(number: int) -> None:
+            with ledger.write() as tx:
+                till.redeem(tx, SHOP, CODES.of(new(number).id), NOON_MS + MINUTE_MS, heard_real_ms=7)
+
+        for name, act in (("issue", issue), ("redeem", redeem)):
+            began_s = perf_counter()
+            for _ in callers.map(act, range(count)):
+                pass
+            found[f"{name}_at_once_tx_per_s_sqlite"] = count / (perf_counter() - began_s)
+            parts = [bare.parts(name, number) for number in range(count)]
+            began_s = perf_counter()
+            for start in range(0, count, GROUP):
+                transact(parts[start : start + GROUP])
+            found[f"{name}_at_once_bare_tx_per_s_sqlite"] = count / (perf_counter() - began_s)
+    return found
+
+
 # -- deadlines ----------------------------------------------------------------------------------------
 
 
@@ -244,7 +314,7 @@ def a_tick_with_nothing_due(share: float) -> dict[str, float]:
         rows = [{"instance": id_of(n), "member": n, "due_ms": NOON_MS + MINUTE_MS + n} for n in range(pending)]
         with ledger.write() as tx:
             tx.execute(sa.insert(deadline), rows)
-        coupons = Coupons(ledger, Codes(b"k" * 32, b"p" * 32))
+        coupons = Coupons(ledger, CODES)
         promotion = Promotion(ledger, large_book(mall), coupons, mall, lambda: NOON_MS)
         took_s = []
         for tick in range(50):
