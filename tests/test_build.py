@@ -57,18 +57,15 @@ def test_a_checkout_without_pages_has_none_to_build(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("goal", "argument", "commands"),
-    [
-        ("demo", "--for 60s --json", ["sojourn demo"]),
-        ("test", '-k "coupon or till"', ["-m pytest -m 'not e2e'", "-m pytest -m e2e"]),
-    ],
+    ("goal", "argument", "command"),
+    [("demo", "--for 60s --json", "sojourn demo"), ("test", '-k "coupon or till"', "-m pytest")],
 )
-def test_make_passes_arguments_on_as_they_are_written(goal: str, argument: str, commands: list[str]) -> None:
+def test_make_passes_arguments_on_as_they_are_written(goal: str, argument: str, command: str) -> None:
     shown = subprocess.run(
         ["make", "--dry-run", goal, f"ARGS={argument}"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    given_to = [line for line in shown.stdout.splitlines() if argument in line]
-    assert [command for command in commands if any(command in line for line in given_to)] == commands
+    started = [line for line in shown.stdout.splitlines() if command in line]
+    assert started and all(argument in line for line in started)
 
 
 def test_whatever_pip_installs_is_locked_and_so_is_what_builds_it() -> None:
