@@ -67,9 +67,10 @@ class Presence:
     def __init__(self, plan: Plan, tuning: Tuning, radio: Radio | None = None) -> None:
         """radio  of this plan, fitted or surveyed; None for the usual one"""
         self._plan, self._tuning = plan, tuning
-        radio = Radio.of(plan) if radio is None else radio
-        self._cells = radio.cells
-        self._locator = Locator(radio, ZoneMap(plan, radio.cells), tuning)
+        self.radio = Radio.of(plan) if radio is None else radio
+        self._cells = self.radio.cells
+        self._zones = ZoneMap(plan, self._cells)
+        self._locator = Locator(self.radio, self._zones, tuning)
         self._patience_ms = patience(tuning)
         self._alignment = Alignment(tuning.lateness_ms)
         self._liveness = Liveness(plan)

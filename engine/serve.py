@@ -28,7 +28,7 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 from fastapi import FastAPI
 
-from engine import api, picture, status
+from engine import api, covering, picture, status
 from engine.access import Access
 from engine.app import create_app
 from engine.batches import Border
@@ -282,6 +282,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             ready=around.why_not_ready,
         ),
         status.routes(access, engine.status),
+        covering.routes(plan, lambda: ingest.presence.radio, tuning, access),
         rules_api.routes(
             ledger=ledger,
             wallets=Wallets(codes, identity, shops, settings.pace, book.calendar.timezone, delivery.channels.open),

@@ -44,6 +44,14 @@ class ZoneMap:
                                if len(zones) else np.zeros((here.shape[1], 0), np.float32))  # fmt: skip
         self._zones = len(plan.zones)
 
+    def share_of(self, zone: int) -> Floats:
+        """(cells,): how much of each cell the zone has."""
+        whole = np.zeros(self._of_level[-1].stop, np.float32)
+        for cells, zones, share in zip(self._of_level, self._zones_of, self.shares, strict=True):
+            if zone in zones:
+                whole[cells] = share[:, int(np.flatnonzero(zones == zone)[0])]
+        return whole
+
     def masses(self, places: Floats) -> Floats:
         """(n, zones): the probability of each zone, for places (n, cells)."""
         mass = np.zeros((len(places), self._zones), np.float32)

@@ -180,6 +180,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How well the sensors can tell each zone from its neighbours
+         * @description By the sensors' geometry and the radio model: see zones that no sensor can support before rules lean on
+         *     them. Made anew when the radio model was fitted again, which takes some seconds.
+         */
+        get: operations["read_coverage_v1_coverage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/wallet": {
         parameters: {
             query?: never;
@@ -832,6 +853,11 @@ export interface components {
              * @description When that was said; null if never asked
              */
             at_ms: number | null;
+        };
+        /** Coverage */
+        Coverage: {
+            /** Zones */
+            zones: components["schemas"]["ZoneCover"][];
         };
         /**
          * Decision
@@ -2081,6 +2107,56 @@ export interface components {
              */
             median_dwell_ms: number | null;
         };
+        /** ZoneCover */
+        ZoneCover: {
+            /** Zone */
+            zone: string;
+            /**
+             * Hit
+             * @description Share of sightings of somebody in it that are expected to name it
+             */
+            hit: number;
+            /**
+             * Median M
+             * @description Expected median error of places in it, along the floor
+             */
+            median_m: number;
+            /**
+             * Short Side M
+             * @description Of the narrowest rectangle around it
+             */
+            short_side_m: number;
+            /**
+             * Supported
+             * @description Whether hit is 0.7 or more
+             */
+            supported: boolean;
+            /**
+             * Rival
+             * @description The zone that it is most often taken for
+             */
+            rival: string | null;
+            /**
+             * Lost
+             * @description Share of sightings that name the rival
+             */
+            lost: number;
+            /**
+             * Near M
+             * @description In it, furthest from all sensors of its level
+             */
+            near_m: [
+                number,
+                number
+            ];
+            /**
+             * Advice
+             * @description What to do where it is not supported, by language; else empty
+             */
+            advice: {
+                [key: string]: string;
+            };
+        };
         /** ZoneShape */
         ZoneShape: {
             /** Key */
@@ -2476,6 +2552,26 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    read_coverage_v1_coverage_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Coverage"];
                 };
             };
         };
