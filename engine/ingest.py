@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from secrets import token_bytes
 
 import msgspec
+import numpy as np
 import sqlalchemy as sa
 import structlog
 
-from engine.batches import Border, Handles
+from engine.batches import Border, Handles, Placed
 from engine.broker import Message, Subscriber
 from engine.clock import Pace, system_clock
 from engine.clocks import STEADY_MS, TOLERANCE_MS, Clocks
 from engine.events import PresenceEvent
+from engine.fixes import on_plan
 from engine.identity import BadAddress, Identity
 from engine.keys import Keys
 from engine.lanes import Lanes
 from engine.ledger import Ledger
 from engine.plan import Plan
 from engine.presence import Presence, Whereabouts
-from engine.readings import Readings, joined
+from engine.readings import TICK_MS, Readings, joined
 from sensors import wire
 
 log = structlog.get_logger()
@@ -59,11 +61,12 @@ class Ingest:
         subscriber: Subscriber,
         keys: Keys,
         pace: Pace,
+        controllers: Iterable[str] = (),
     ) -> None:
         self.presence, self.border = presence, border
         self._plan, self._identity = plan, identity
         self._ledger, self._subscriber, self._keys, self._pace = ledger, subscriber, keys, pace
-        self._lanes = Lanes()
+        self._lanes, self._controllers = Lanes(), frozenset(controllers)
         self.clocks = Clocks(
             tolerance_ms=max(TOLERANCE_MS, int(TRAVELS_REAL_MS * pace.speed)),
             steady_ms=max(STEADY_MS, int(STEADY_REAL_MS * pace.speed)),
@@ -73,9 +76,10 @@ class Ingest:
         self._turn_ms = 0
         self._heard_ms: dict[str, int] = {}  # sensor -> newest event time
         self._signs: list[tuple[int, int]] = []  # of life in this round: row of a sensor, and when
+        self._placed: list[Placed] = []  # what controllers told in this round
         self.reached_ms = 0  # event time, as far as sensors have told
         self.refused: Counter[str] = Counter()  # malformed associations and heartbeats, by reason
-        self.observations = 0
+        self.observations = self.fixes = 0
         self.lag_ms_max = 0  # paced: from the newest observation of a batch to its round
 
     def start(self) -> None:
@@ -107,13 +111,14 @@ class Ingest:
         signs, self._signs = self._signs, []
         if signs:
             self.presence.hear_of(*zip(*signs, strict=True))
+        placed, self._placed = self._placed, []
         if readings:
             # The oldest news of this round, whichever sensor brought it.
             oldest_ms = min(int(heard.t_ms.max()) for heard in readings)
             self.lag_ms_max = max(self.lag_ms_max, now_ms - oldest_ms)
             self.observations += sum(heard.size for heard in readings)
-            # Lanes come one after the other; in order of time, none is late for another's sake.
-            events += self.presence.absorb(joined(readings).by_time())
+        if readings or placed:
+            events += self._absorb(joined(readings).by_time(), placed)
         events += self.presence.expire(self.reached_ms)
         # Others wait while we write: what can be done before is done before.
         snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
@@ -132,13 +137,28 @@ class Ingest:
                     snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
             heard_real_ms = max((m.arrived_real_ms for m in messages), default=system_clock())
             self._ledger.append(tx, events, heard_real_ms=heard_real_ms)
-            if readings or events or signs:
+            if readings or placed or events or signs:
                 self._ledger.keep(tx, SNAPSHOT, msgspec.msgpack.encode(snapshot), now_ms)
         self._subscriber.acknowledge(messages)
         if allow is not None:
             sealed = wire.seal_allow_list(allow, self._keys.site, self._keys.signer, token_bytes)
             self._subscriber.publish_retained(wire.allow_topic(self._plan.site), sealed)
         return len(messages)
+
+    def _absorb(self, heard: Readings, placed: list[Placed]) -> list[PresenceEvent]:
+        """Lanes come one after the other; in order of time, none is late for another's sake, nor for a controller's."""
+        events: list[PresenceEvent] = []
+        if placed:
+            anchor, levels = self._plan.anchor, self._plan.level_index
+            first, *others = (on_plan(*each, anchor, levels) for each in placed)
+            told = first.and_also(others).by_time()
+            self.fixes += told.size
+            for second in np.unique(told.t_ms // TICK_MS).tolist():
+                earlier = heard.t_ms < (second + 1) * TICK_MS
+                events += self.presence.absorb(heard.at(earlier))
+                events += self.presence.place(told.at(told.t_ms // TICK_MS == second))
+                heard = heard.at(~earlier)
+        return events + self.presence.absorb(heard)
 
     def _renew_list(self, tx: sa.Connection, now_ms: int) -> tuple[wire.AllowList, list[PresenceEvent]]:
         """The list that is right now, and the ends of the visits of those who are no longer on it."""
@@ -171,6 +191,10 @@ class Ingest:
                 if heard is not None:
                     readings.append(heard)
                     self._hear_of(sensor, int(heard.t_ms.max()))
+            elif kind == "fix":
+                placed = self.border.take_fixes(message.topic, message.payload, now_ms, self._handles)
+                if placed is not None:
+                    self._placed.append(placed)
             elif kind == "health":
                 self._note(_sensor_of(message), wire.read_health(message.payload), now_ms)
             elif kind == "bind":
@@ -190,9 +214,9 @@ class Ingest:
         # A broker may let a sensor publish under its own name only; no payload must speak for another.
         if health.sensor != sensor:
             raise wire.Malformed("another-sensor")
-        # Uplinks that several sensors share have names of their own; time moves by the plan's sensors alone, whoever
-        # else may reach the broker.
-        if sensor not in self._plan.sensor_index:
+        # Uplinks that several sensors share have names of their own; time moves by the plan's sensors and the settings'
+        # controllers alone, whoever else may reach the broker.
+        if sensor not in self._plan.sensor_index and sensor not in self._controllers:
             return
         at_ms = self.clocks.right(sensor, health.at_ms)
         if at_ms > now_ms + AHEAD_MS:
@@ -201,7 +225,8 @@ class Ingest:
         if health.status != "online":
             self._heard_ms.pop(sensor, None)
             return
-        self._hear_of(sensor, min(at_ms, now_ms))
+        if sensor in self._plan.sensor_index:
+            self._hear_of(sensor, min(at_ms, now_ms))
         # While a sensor still holds back what it heard, silence proves nothing: time waits for it. And a clock that is
         # slightly ahead is taken at our own time, as the border does with what it heard.
         if health.spooled == 0:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.cells import Floats, Ints, blur_of
+from engine.fixes import Fixes, explained
 from engine.phones import LOUDNESS_DB, Loudness, Phones
 from engine.radio import Radio
 from engine.readings import Readings
@@ -28,8 +29,6 @@ Rows = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 UNPLACED = -1  # the level of a device that was never placed
-# Of a two-dimensional normal distribution, 90 % lies within so many standard deviations.
-RADIUS_90 = 2.146
 # Signals are taken relative to this, so that squares of them keep their digits in 32 bits.
 MIDDLE_DBM = -70.0
 # Some probability is everywhere, always: whoever was misplaced is found again.
@@ -113,6 +112,33 @@ class Locator:
         ]
         back = np.argsort(order)
         return Chances(*(np.concatenate(column)[back] for column in zip(*answers, strict=True)))
+
+    def fix(self, tracks: Tracks, beliefs: Beliefs, at_ms: Ints, told: Fixes, row: Rows, here: Zones) -> Chances:
+        """Advance as `locate` does, by positions that a controller computed.
+
+        told  fixes of these devices, at least one of each    row   (fixes,) which of the tracks each is about
+
+        Nothing is learnt of the phone's loudness, and no silence counts: the controller has other ears.
+        """
+        answers = []
+        for start in range(0, len(tracks), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            fresh = tracks["level"][some] == UNPLACED
+            before = remembered(beliefs[some])
+            before[fresh] = self._cells.anywhere
+            places = self._cells.walked(before, np.where(fresh, 0, at_ms[some] - tracks["at_ms"][some]))
+            places += EVERYWHERE * self._cells.anywhere
+            mine = (row >= start) & (row < start + AT_ONCE)
+            like = np.zeros_like(places)
+            np.add.at(like, row[mine] - start, explained(self._cells, told.at(mine)))
+            places *= np.exp(like - like.max(axis=1, keepdims=True))
+            places /= places.sum(axis=1, keepdims=True)
+            beliefs[some] = to_remember(places)
+            tracks["at_ms"][some] = at_ms[some]
+            for name, column in zip(("level", "x_m", "y_m", "sigma_m"), self._middles(places), strict=True):
+                tracks[name][some] = column
+            answers.append(self._zones.chances(places, here[some]))
+        return Chances(*(np.concatenate(column) for column in zip(*answers, strict=True)))
 
     def _some(
         self,

@@ -27,11 +27,12 @@ from engine.events import (
     ZoneLeft,
     id_of,
 )
+from engine.fixes import RADIUS_90, Fixes, fixes
 from engine.liveness import Liveness
 from engine.plan import NOWHERE, Plan
-from engine.position import RADIUS_90, TRACK, UNPLACED, Locator, Sightings, unplaced
+from engine.position import TRACK, UNPLACED, Locator, Sightings, unplaced
 from engine.radio import Radio
-from engine.readings import TICK_MS, Alignment, Readings
+from engine.readings import TICK_MS, Aligned, Alignment, Readings, readings
 from engine.roster import Roster
 from engine.stays import NEVER_MS, STAY, Changes, advance_all, end_all, outside
 from engine.tuning import Tuning
@@ -73,6 +74,7 @@ class Presence:
         self._locator = Locator(self.radio, self._zones, tuning)
         self._patience_ms = patience(tuning)
         self._alignment = Alignment(tuning.lateness_ms)
+        self._fixing = Aligned(tuning.lateness_ms, fixes())
         self._liveness = Liveness(plan)
         self._roster = Roster(ROW, len(self._cells))
         self._no_timer_before_ms = 0
@@ -85,12 +87,19 @@ class Presence:
 
     @property
     def late(self) -> int:
-        """Readings that came too late to count."""
-        return self._alignment.late
+        """Readings and fixes that came too late to count."""
+        return self._alignment.late + self._fixing.late
 
     def absorb(self, heard: Readings) -> list[PresenceEvent]:
         """Take readings in the order they came. Returns what became certain by them."""
         self._alignment.add(heard)
+        return self._close()
+
+    def place(self, told: Fixes) -> list[PresenceEvent]:
+        """Take fixes of a controller, as `absorb` takes readings: in the order they came, between what came then."""
+        self._fixing.reach(self._alignment.newest_ms)
+        self._fixing.add(told)
+        self._alignment.reach(self._fixing.newest_ms)
         return self._close()
 
     def expire(self, now_ms: int) -> list[PresenceEvent]:
@@ -108,6 +117,7 @@ class Presence:
     def forget(self, member: int, at_ms: int) -> list[PresenceEvent]:
         """The member withdrew consent at at_ms: their visit ends, and nothing of them is kept."""
         self._alignment.forget(member)
+        self._fixing.forget(member)
         rows, known = self._roster.find(np.array([member], np.int64))
         if not known[0]:
             return []
@@ -141,8 +151,9 @@ class Presence:
         waiting = self._alignment
         kept = snapshot.Kept(
             newest_ms=waiting.newest_ms,
-            late=waiting.late,
+            late=self.late,
             pending=waiting.pending(),
+            fixes=self._fixing.pending(),
             table=self._roster.in_order(),
             beliefs=self._roster.beliefs[self._roster.rows],
             liveness=self._liveness.keep(),
@@ -153,6 +164,7 @@ class Presence:
         """Go on from a snapshot, also one of an earlier version of the plan. Raises snapshot.Unusable."""
         kept = snapshot.unpack(blob, self._plan, self._cells, ROW)
         self._alignment.resume(kept.pending, kept.newest_ms, kept.late)
+        self._fixing.resume(kept.fixes, kept.newest_ms, 0)
         self._roster.fill(kept.table, kept.beliefs)
         self._liveness.resume(kept.liveness)
         self._no_timer_before_ms, self._sightings = 0, []
@@ -162,31 +174,39 @@ class Presence:
     def _close(self) -> list[PresenceEvent]:
         events: list[PresenceEvent] = []
         self._sightings = []
-        for tick_ms, heard in self._alignment.closed():
+        self._fixing.reach(self._alignment.newest_ms)
+        heard, told = dict(self._alignment.closed()), dict(self._fixing.closed())
+        for tick_ms in sorted({*heard, *told}):
             events += self._expire_before(tick_ms)
-            self._liveness.close(tick_ms + TICK_MS, heard)
-            events += self._hear(tick_ms, heard)
+            of_second = heard.get(tick_ms, NOTHING_HEARD)
+            self._liveness.close(tick_ms + TICK_MS, of_second)
+            events += self._hear(tick_ms, of_second, told.get(tick_ms, NOTHING_TOLD))
         events += self._expire_before(self.reached_ms)
         self._liveness.close(self.reached_ms)
         return events
 
-    def _hear(self, tick_ms: int, heard: Readings) -> Iterator[PresenceEvent]:
-        """One closed second in which someone was heard."""
-        member, first, of = np.unique(heard.device, return_index=True, return_inverse=True)
-        at_ms = np.zeros(len(member), np.int64)
-        np.maximum.at(at_ms, of, heard.t_ms)
-        rows = self._admitted(member, heard.t_ms[first])
+    def _hear(self, tick_ms: int, heard: Readings, told: Fixes) -> Iterator[PresenceEvent]:
+        """One closed second in which someone was heard, or placed by a controller."""
+        t_ms = np.concatenate((heard.t_ms, told.t_ms))
+        member, of = np.unique(np.concatenate((heard.device, told.device)), return_inverse=True)
+        first_ms, at_ms = np.full(len(member), tick_ms + TICK_MS), np.zeros(len(member), np.int64)
+        np.minimum.at(first_ms, of, t_ms)
+        np.maximum.at(at_ms, of, t_ms)
+        rows = self._admitted(member, first_ms)
         visit, table = self._table["visit"], self._table
 
         back = visit["stage"][rows] >= Stage.SILENT
-        for row, resumed_ms in zip(rows[back].tolist(), heard.t_ms[first[back]].tolist(), strict=True):
+        for row, resumed_ms in zip(rows[back].tolist(), first_ms[back].tolist(), strict=True):
             yield VisitResumed(*self._about(row, resumed_ms, "visit.resumed", resumed_ms))
         visit["stage"][rows[back]] = Stage.OPEN
         visit["last_ms"][rows] = at_ms
 
         track, beliefs = table["track"][rows], self._roster.beliefs[rows]
-        live = self._liveness.live(tick_ms + TICK_MS)
-        chances = self._locator.locate(track, beliefs, at_ms, heard, of, live, table["stay"]["zone"][rows])
+        live, here = self._liveness.live(tick_ms + TICK_MS), table["stay"]["zone"][rows]
+        if not told.size:
+            chances = self._locator.locate(track, beliefs, at_ms, heard, of, live, here)
+        else:
+            chances = self._heard_and_told(track, beliefs, at_ms, heard, told, of, live, here)
         table["track"][rows], self._roster.beliefs[rows] = track, beliefs
         self._sightings.append(_sightings(member, track, chances))
 
@@ -194,6 +214,33 @@ class Presence:
         yield from self._vote(rows[window], at_ms[window], Chances(*(column[window] for column in chances)))
         soonest = due_ms(visit[rows], self._patience_ms)
         self._no_timer_before_ms = min(self._no_timer_before_ms, int(soonest.min()))
+
+    def _heard_and_told(
+        self,
+        track: npt.NDArray[np.void],
+        beliefs: npt.NDArray[np.uint8],
+        at_ms: npt.NDArray[np.int64],
+        heard: Readings,
+        told: Fixes,
+        of: Rows,
+        live: npt.NDArray[np.bool_],
+        here: npt.NDArray[np.int16],
+    ) -> Chances:
+        """First what was heard of members, then what a controller told: whoever has both has the chances after both."""
+        many = len(track)
+        chances = Chances(np.full(many, NOWHERE, np.int16), np.zeros(many), np.zeros(many))
+        for evidence, about in ((heard, of[: heard.size]), (told, of[heard.size :])):
+            if not evidence.size:
+                continue
+            who, which = np.unique(about, return_inverse=True)
+            mine, belief, asked = track[who], beliefs[who], here[who]
+            if isinstance(evidence, Fixes):
+                found = self._locator.fix(mine, belief, at_ms[who], evidence, which, asked)
+            else:
+                found = self._locator.locate(mine, belief, at_ms[who], evidence, which, live, asked)
+            track[who], beliefs[who] = mine, belief
+            chances.zone[who], chances.p[who], chances.p_here[who] = found
+        return chances
 
     def _vote(self, rows: Rows, at_ms: npt.NDArray[np.int64], chances: Chances) -> Iterator[PresenceEvent]:
         """One window each for *rows*: visits may start, stays begin, pass a mark and end."""
@@ -302,6 +349,7 @@ class Presence:
         return rows
 
 
+NOTHING_HEARD, NOTHING_TOLD = readings(), fixes()
 NO_SIGHTINGS = Sightings(
     *(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int16, *([np.float32] * 3), np.int16, np.float32))
 )

@@ -197,6 +197,7 @@ class Engine:
             sensors_silent=list(ingest.silent()),
             clocks_wrong=[SensorClock(sensor=s, off_ms=ms) for s, ms in sorted(ingest.clocks.wrong.items())],
             observations=ingest.observations,
+            fixes=ingest.fixes,
             late_observations=ingest.presence.late,
             missing_batches=sum(ingest.border.gaps().values()),
             refused=refused + [SensorFault(sensor="", reason=r, count=n) for r, n in sorted(ingest.refused.items())],
@@ -222,12 +223,13 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
     ingest = Ingest(
         plan=plan,
         presence=Presence(plan, tuning),
-        border=Border(plan.sensor_index),
+        border=Border(plan.sensor_index, settings.controllers),
         identity=identity,
         ledger=ledger,
         subscriber=subscriber,
         keys=keys,
         pace=settings.pace,
+        controllers=settings.controllers,
     )
     ingest.start()
     codes = Codes(keys.codes, keys.code_digests)

@@ -10,14 +10,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine import liveness
+from engine import fixes, liveness
 from engine.cells import Cells
 from engine.plan import NOWHERE, Plan
 from engine.position import UNPLACED
 from engine.readings import Readings, from_columns
 from engine.stays import end_all
 
-VERSION = 3
+VERSION = 4
 
 Table = npt.NDArray[np.void]
 Beliefs = npt.NDArray[np.uint8]
@@ -34,6 +34,7 @@ class Kept(NamedTuple):
     newest_ms: int
     late: int
     pending: Readings
+    fixes: fixes.Fixes  # those that wait for their second
     table: Table
     beliefs: Beliefs  # (rows of table, cells), see engine.position
     liveness: liveness.Kept
@@ -47,6 +48,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     newest_ms: int
     late: int
     pending: list[bytes]
+    fixes: list[bytes]
     cells: bytes  # digest of where they lie: places are forgotten when the floor was redrawn
     beliefs: bytes
     told_of_sensors: bool
@@ -67,6 +69,7 @@ def pack(kept: Kept, plan: Plan, cells: Cells) -> bytes:
             newest_ms=kept.newest_ms,
             late=kept.late,
             pending=kept.pending.columns(),
+            fixes=kept.fixes.columns(),
             cells=_digest(cells),
             beliefs=kept.beliefs.tobytes(),
             told_of_sensors=kept.liveness.told,
@@ -91,14 +94,16 @@ def unpack(blob: bytes, plan: Plan, cells: Cells, row_type: np.dtype[np.void]) -
             raise Unusable("a snapshot with other columns")
         table = np.frombuffer(written.table, row_type).copy()
         beliefs = _beliefs(written, cells, table)
-        pending = from_columns(written.pending)
+        pending, fixed = from_columns(written.pending), fixes.from_columns(written.fixes)
         signs = _signs(written)
     except (msgspec.DecodeError, ValueError) as problem:
         raise problem if isinstance(problem, Unusable) else Unusable(f"not a snapshot: {problem}") from problem
     sensor = _found_again(written.sensors, plan.sensor_index)
     _carry_over(table, written, plan)
+    level = _found_again(written.levels, plan.level_index).astype(np.int16)
+    fixed = fixed._replace(level=level[fixed.level])
     heard, liveness_now = _heard_by(pending, sensor), _signs_of(signs, written, sensor, plan)
-    return Kept(written.newest_ms, written.late, heard, table, beliefs, liveness_now)
+    return Kept(written.newest_ms, written.late, heard, fixed, table, beliefs, liveness_now)
 
 
 def _fields(row_type: np.dtype[np.void]) -> str:

@@ -29,7 +29,8 @@ class Status(BaseModel):
     sensors_silent: list[str]
     clocks_wrong: list[SensorClock] = Field(description="Sensors whose clocks are wrong; what they hear is put right")
     observations: int = Field(description="Rows taken in since the process started")
-    late_observations: int = Field(description="Rows that came after their second was closed")
+    fixes: int = Field(description="Positions taken from controllers since the process started")
+    late_observations: int = Field(description="Rows of either that came after their second was closed")
     missing_batches: int = Field(description="Batches that sensors numbered and that never came")
     refused: list[SensorFault] = Field(description="Payloads refused; `repeat` among the reasons is no fault")
 

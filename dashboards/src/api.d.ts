@@ -1861,8 +1861,13 @@ export interface components {
              */
             observations: number;
             /**
+             * Fixes
+             * @description Positions taken from controllers since the process started
+             */
+            fixes: number;
+            /**
              * Late Observations
-             * @description Rows that came after their second was closed
+             * @description Rows of either that came after their second was closed
              */
             late_observations: number;
             /**

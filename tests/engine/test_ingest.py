@@ -24,9 +24,10 @@ from engine.keys import Keys
 from engine.ledger import open_ledger
 from engine.presence import Presence
 from engine.tuning import Tuning
-from sensors.wire import Health, association_topic, health_topic, observations_topic, pack
+from sensors.wire import Fixes, Health, association_topic, fixes_topic, health_topic, observations_topic, pack
 
 NOON_MS, BOOT, WAIT_S, PATIENCE_S = 1_790_000_000_000, 9, 20.0, 60.0
+CONTROLLER = "controller"
 MEGABYTE = 1024 * 1024
 _sites = count(1)
 
@@ -63,12 +64,13 @@ def engine(plan, broker_url: str, tmp_path: Path) -> Iterator[Engine]:
     ingest = Ingest(
         plan=plan,
         presence=Presence(plan, Tuning()),
-        border=Border(plan.sensor_index),
+        border=Border(plan.sensor_index, [CONTROLLER]),
         identity=Identity(ledger, keys, plan.site, Random(1).randbytes),
         ledger=ledger,
         subscriber=subscriber,
         keys=keys,
         pace=Pace(0, NOON_MS, 0.0),  # the clock stands still
+        controllers=[CONTROLLER],
     )
     ingest.start()
     yield Engine(ingest, publisher, plan.site)
@@ -125,3 +127,19 @@ def test_a_flood_of_malformed_messages_is_counted_and_costs_no_memory(engine: En
     engine.heartbeat("s-cafe-L1", NOON_MS)
     engine.take(1)
     assert engine.ingest.reached_ms == NOON_MS
+
+
+def test_a_controllers_heartbeat_moves_time_and_is_no_sensors_sign_of_life(engine: Engine) -> None:
+    engine.heartbeat(CONTROLLER, NOON_MS - 5_000)
+    engine.take(1)
+    assert engine.ingest.reached_ms == NOON_MS - 5_000
+    assert len(engine.ingest.silent()) == 12
+
+
+def test_fixes_come_through_the_broker_and_only_from_controllers_we_know(engine: Engine) -> None:
+    for sender in (CONTROLLER, "stranger"):
+        empty = Fixes(sender, BOOT, 1, 1, NOON_MS, [])
+        engine.publish(fixes_topic(engine.site, sender), pack(empty))
+    engine.publish(fixes_topic(engine.site, CONTROLLER), b"{}")
+    engine.take(3)
+    assert engine.ingest.border.refused == {(STRANGER, "unknown-controller"): 1, (CONTROLLER, "not-fixes"): 1}
