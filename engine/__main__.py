@@ -20,7 +20,7 @@ from engine.keys import UnusableKeys
 from engine.ledger import NoLedger
 from engine.plan import PlanError
 from engine.recorded import Unreadable
-from engine.start import CannotStart, book_text, data_folder, read_plan, read_the_book, settings
+from engine.start import CannotStart, book_text, data_folder, read_plan, read_radio, read_the_book, settings
 from rules.source import SourceError
 
 app = typer.Typer(
@@ -165,7 +165,6 @@ def check(
     are expected to name it, the worst zones first.
     """
     from engine import booking, covering
-    from engine.radio import Radio
     from engine.tuning import Tuning
     from rules import lint
     from rules.book import Mall
@@ -174,7 +173,7 @@ def check(
     plan = read_plan(chosen.zones_path)
     name = str(chosen.book_path)
     checked = lint.check(book_text(chosen.book_path), Mall.of(plan), name=name)
-    covered = covering.covered(plan, Radio.of(plan), Tuning()) if book is None else None
+    covered = covering.covered(plan, read_radio(chosen, plan), Tuning()) if book is None else None
     if as_json:
         found = {"book": name} | booking.as_found(checked) | (covered.model_dump() if covered else {})
         print(json.dumps(found, ensure_ascii=False))

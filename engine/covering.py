@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
@@ -12,8 +13,11 @@ from pydantic import BaseModel, Field
 from engine import coverage
 from engine.access import Access
 from engine.coverage import Cover
+from engine.ingest import SNAPSHOT, Snapshot
+from engine.ledger import Ledger
 from engine.plan import Plan
 from engine.radio import Radio
+from engine.snapshot import fitted
 from engine.tuning import Tuning
 
 # The phones of a check are drawn alike each time, so that two checks differ by what was changed between them.
@@ -40,6 +44,14 @@ def covered(plan: Plan, radio: Radio, tuning: Tuning) -> Coverage:
     """What to expect of each zone with this radio. Takes some seconds."""
     found = coverage.cover(plan, radio, tuning, np.random.default_rng(SEED))
     return Coverage(zones=[_told(plan, one) for one in found])
+
+
+def kept_radio(plan: Plan, ledger: Ledger) -> Radio:
+    """The radio that the engine of this ledger went by last; the usual one where it has fitted none."""
+    with ledger.read() as tx:
+        blob = ledger.kept(tx, SNAPSHOT)
+    found = None if blob is None else fitted(msgspec.msgpack.decode(blob, type=Snapshot).presence, plan)
+    return Radio.of(plan) if found is None else Radio.of(plan, found)
 
 
 def _told(plan: Plan, one: Cover) -> ZoneCover:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from secrets import token_bytes
 
 import msgspec
@@ -21,6 +21,7 @@ from engine.identity import BadAddress, Identity
 from engine.keys import Keys
 from engine.lanes import Lanes
 from engine.ledger import Ledger
+from engine.links import heard as heard_links
 from engine.plan import Plan
 from engine.presence import Presence, Whereabouts
 from engine.readings import TICK_MS, Readings, joined
@@ -76,6 +77,7 @@ class Ingest:
         self._turn_ms = 0
         self._heard_ms: dict[str, int] = {}  # sensor -> newest event time
         self._signs: list[tuple[int, int]] = []  # of life in this round: row of a sensor, and when
+        self._links: list[tuple[int, int, int, int]] = []  # in this round, as links.Heard has them
         self._placed: list[Placed] = []  # what controllers told in this round
         self.reached_ms = 0  # event time, as far as sensors have told
         self.refused: Counter[str] = Counter()  # malformed associations and heartbeats, by reason
@@ -111,6 +113,9 @@ class Ingest:
         signs, self._signs = self._signs, []
         if signs:
             self.presence.hear_of(*zip(*signs, strict=True))
+        links, self._links = self._links, []
+        if links:
+            self.presence.hear_links(heard_links(*zip(*links, strict=True)))
         placed, self._placed = self._placed, []
         if readings:
             # The oldest news of this round, whichever sensor brought it.
@@ -165,6 +170,7 @@ class Ingest:
         self._list_is_stale = False
         before = self._members
         allow, member_of = self._identity.allow_list(tx, now_ms)
+        allow = msgspec.structs.replace(allow, beacons={s.bssid: s.key for s in self._plan.sensors if s.bssid})
         self._handles, self._members = Handles(member_of), frozenset(member_of.values())
         self._turn_ms = self._identity.next_turn_ms(now_ms)
         gone = sorted(before - self._members)
@@ -196,7 +202,7 @@ class Ingest:
                 if placed is not None:
                     self._placed.append(placed)
             elif kind == "health":
-                self._note(_sensor_of(message), wire.read_health(message.payload), now_ms)
+                self._note(_sensor_of(message), wire.read_health(message.payload), now_ms, message.retained)
             elif kind == "bind":
                 associations.append(wire.open_association(message.payload, self._keys.site, message.topic))
         except wire.Malformed as problem:
@@ -210,7 +216,7 @@ class Ingest:
             self.clocks.note(sensor, at_ms, self._pace.at(message.arrived_real_ms))
         return self.clocks.right(sensor, at_ms)
 
-    def _note(self, sensor: str, health: wire.Health, now_ms: int) -> None:
+    def _note(self, sensor: str, health: wire.Health, now_ms: int, retained: bool) -> None:
         # A broker may let a sensor publish under its own name only; no payload must speak for another.
         if health.sensor != sensor:
             raise wire.Malformed("another-sensor")
@@ -227,10 +233,16 @@ class Ingest:
             return
         if sensor in self._plan.sensor_index:
             self._hear_of(sensor, min(at_ms, now_ms))
+            if not retained:  # a retained heartbeat was told before
+                self._hear_links(sensor, health.hears, min(at_ms, now_ms))
         # While a sensor still holds back what it heard, silence proves nothing: time waits for it. And a clock that is
         # slightly ahead is taken at our own time, as the border does with what it heard.
         if health.spooled == 0:
             self.reached_ms = max(self.reached_ms, min(at_ms, now_ms))
+
+    def _hear_links(self, sensor: str, hears: Mapping[str, int], at_ms: int) -> None:
+        row = self._plan.sensor_index
+        self._links += [(at_ms, row[sensor], row[other], dbm) for other, dbm in hears.items() if other in row]
 
     def _hear_of(self, sensor: str, at_ms: int) -> None:
         self._signs.append((self._plan.sensor_index[sensor], at_ms))

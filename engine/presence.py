@@ -28,6 +28,7 @@ from engine.events import (
     id_of,
 )
 from engine.fixes import RADIUS_90, Fixes, fixes
+from engine.links import Heard, Links
 from engine.liveness import Liveness
 from engine.plan import NOWHERE, Plan
 from engine.position import TRACK, UNPLACED, Locator, Sightings, unplaced
@@ -66,8 +67,9 @@ class Presence:
     """One mall's members. Its result depends on the order of readings and instants given, never on how they are cut."""
 
     def __init__(self, plan: Plan, tuning: Tuning, radio: Radio | None = None) -> None:
-        """radio  of this plan, fitted or surveyed; None for the usual one"""
+        """radio  of this plan, as surveyed; None for the usual one, to be fitted to what sensors hear of each other"""
         self._plan, self._tuning = plan, tuning
+        self.links, self._may_fit = Links(plan), radio is None
         self.radio = Radio.of(plan) if radio is None else radio
         self._cells = self.radio.cells
         self._zones = ZoneMap(plan, self._cells)
@@ -114,6 +116,11 @@ class Presence:
         """
         self._liveness.tell(sensor, at_ms)
 
+    def hear_links(self, told: Heard) -> None:
+        """What sensors heard of each other. Like their signs of life, it moves no time."""
+        if self._may_fit:
+            self.links.tell(told)
+
     def forget(self, member: int, at_ms: int) -> list[PresenceEvent]:
         """The member withdrew consent at at_ms: their visit ends, and nothing of them is kept."""
         self._alignment.forget(member)
@@ -157,6 +164,7 @@ class Presence:
             table=self._roster.in_order(),
             beliefs=self._roster.beliefs[self._roster.rows],
             liveness=self._liveness.keep(),
+            links=self.links.keep(),
         )
         return snapshot.pack(kept, self._plan, self._cells)
 
@@ -167,6 +175,9 @@ class Presence:
         self._fixing.resume(kept.fixes, kept.newest_ms, 0)
         self._roster.fill(kept.table, kept.beliefs)
         self._liveness.resume(kept.liveness)
+        self.links.resume(kept.links)
+        if kept.links.fitted is not None:
+            self._go_by(Radio.of(self._plan, kept.links.fitted))
         self._no_timer_before_ms, self._sightings = 0, []
 
     # -- one second at a time ---------------------------------------------------------------------
@@ -178,12 +189,25 @@ class Presence:
         heard, told = dict(self._alignment.closed()), dict(self._fixing.closed())
         for tick_ms in sorted({*heard, *told}):
             events += self._expire_before(tick_ms)
+            self._fit_before(tick_ms)
             of_second = heard.get(tick_ms, NOTHING_HEARD)
             self._liveness.close(tick_ms + TICK_MS, of_second)
             events += self._hear(tick_ms, of_second, told.get(tick_ms, NOTHING_TOLD))
         events += self._expire_before(self.reached_ms)
+        self._fit_before(self.reached_ms)
         self._liveness.close(self.reached_ms)
         return events
+
+    def _fit_before(self, until_ms: int) -> None:
+        """Where a fit fell due before *until_ms*, go by it from there on. Everybody stays where they are believed."""
+        fitted = self.links.close(until_ms)
+        if fitted is not None:
+            self._go_by(Radio.of(self._plan, fitted))
+            # How loud a phone seemed was told by the model before.
+            self._table["track"]["loudness"] = 0
+
+    def _go_by(self, radio: Radio) -> None:
+        self.radio, self._locator = radio, Locator(radio, self._zones, self._tuning)
 
     def _hear(self, tick_ms: int, heard: Readings, told: Fixes) -> Iterator[PresenceEvent]:
         """One closed second in which someone was heard, or placed by a controller."""

@@ -196,6 +196,7 @@ class Engine:
             connected=self.subscriber.connected,
             sensors_silent=list(ingest.silent()),
             clocks_wrong=[SensorClock(sensor=s, off_ms=ms) for s, ms in sorted(ingest.clocks.wrong.items())],
+            radio=status.radio_fit(ingest.presence.links),
             observations=ingest.observations,
             fixes=ingest.fixes,
             late_observations=ingest.presence.late,

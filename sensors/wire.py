@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -41,8 +40,7 @@ Signal = Annotated[int, msgspec.Meta(ge=-127, le=20)]
 Channel = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Metres = Annotated[float, msgspec.Meta(ge=-10_000, le=10_000)]
 Radius = Annotated[float, msgspec.Meta(gt=0, le=1_000)]
-Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)]
-Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)]
+Degrees = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
 def _packed(kind: str, of: str) -> msgspec.Meta:
@@ -106,16 +104,13 @@ class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: Name | None = None
     x_m: Metres | None = None
     y_m: Metres | None = None
-    lon: Longitude | None = None
-    lat: Latitude | None = None
+    lon: Degrees | None = None
+    lat: Degrees | None = None
 
     def __post_init__(self) -> None:
         local, earth = (self.x_m, self.y_m), (self.lon, self.lat)
-        given = earth if local == (None, None) else local
-        if None in given or (given is local and earth != (None, None)):
+        if sorted((local.count(None), earth.count(None))) != [0, 2]:
             raise ValueError("either x_m and y_m, or lon and lat")
-        if not all(math.isfinite(value) for value in (*given, self.radius_m) if value is not None):
-            raise ValueError("no number")
 
 
 class Fixes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,6 +136,7 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sensor's heartbeat: event time moves by it, also where nobody is heard.
 
     status  offline by last will or clean stop; refusing: publishes nothing, and *why* says why
+    hears   other sensors of the site, by the beacons beside them since the last heartbeat, and how loud
     """
 
     sensor: Name
@@ -156,6 +152,7 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spooled: Count = 0
     spool_lost: Count = 0
     list_version: Count = 0
+    hears: Annotated[dict[Name, Signal], msgspec.Meta(max_length=1_024)] = {}
     version: int = VERSION
 
 
@@ -183,12 +180,16 @@ class Epoch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AllowList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose devices may be published, for the epochs that overlap now. Signed, then sealed."""
+    """Whose devices may be published, for the epochs that overlap now. Signed, then sealed.
+
+    beacons  the sensor beside which each of the mall's access points hangs, by the six octets of its address
+    """
 
     site: Name
     list_version: Count
     issued_ms: Instant
     epochs: list[Epoch]
+    beacons: dict[bytes, Name] = {}
     version: int = VERSION
 
 
@@ -315,7 +316,6 @@ Read = TypeVar("Read", Batch, Fixes, Health)
 
 
 def _read(payload: bytes, json: Callable[[bytes], Read], msgpack: Callable[[bytes], Read], unlike: str) -> Read:
-    """unlike  the reason where it is readable and something else"""
     _check_size(payload)
     try:
         message = json(payload) if _looks_like_json(payload) else msgpack(payload)

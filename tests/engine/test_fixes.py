@@ -234,7 +234,7 @@ def test_a_clock_slightly_ahead_is_taken_at_our_own_time(border):
 
 @pytest.mark.parametrize(
     "place",
-    [{}, {"x_m": 1.0}, {"lon": 1.0, "lat": 91.0}, {"x_m": 1.0, "y_m": float("nan")}, {"x_m": 1, "y_m": 2, "lat": 3}],
+    [{}, {"x_m": 1.0}, {"lon": 1.0, "lat": 191.0}, {"x_m": 1.0, "y_m": float("nan")}, {"x_m": 1, "y_m": 2, "lat": 3}],
 )
 def test_a_fix_has_one_whole_place(border, place):
     one = {"handle": 101, "at_ms": NOON_MS, "radius_m": 5.0} | place

@@ -74,7 +74,7 @@ def test_an_example_of_each_message_has_the_fields_that_its_schema_asks_for(mess
     fields = json.loads(msgspec.json.encode(example))
     assert set(schema["required"]) <= set(fields) == set(schema["properties"])
     assert schema["additionalProperties"] is False
-    kinds = {"string": str, "integer": int, "array": list, "boolean": bool}
+    kinds = {"string": str, "integer": int, "array": list, "boolean": bool, "object": dict}
     for name, value in fields.items():
         told = schema["properties"][name]
         allowed = [kinds[one["type"]] for one in told.get("anyOf", [told]) if "type" in one]
