@@ -1521,6 +1521,27 @@ export interface components {
             path: string | null;
         };
         /**
+         * RadioFit
+         * @description The radio model as fitted to what sensors hear of each other; see engine.radio.Propagation.
+         */
+        RadioFit: {
+            /**
+             * Fitted Ms
+             * @description Event time
+             */
+            fitted_ms: number;
+            /** At 1 M Dbm */
+            at_1_m_dbm: number;
+            /** Exponent */
+            exponent: number;
+            /** Floor Db */
+            floor_db: number;
+            /** Detour M */
+            detour_m: number;
+            /** Spread Db */
+            spread_db: number;
+        };
+        /**
          * ReceiptLine
          * @description One receipt. A buyer who is no member may be left out; nothing is kept of them.
          */
@@ -1855,6 +1876,8 @@ export interface components {
              * @description Sensors whose clocks are wrong; what they hear is put right
              */
             clocks_wrong: components["schemas"]["SensorClock"][];
+            /** @description null while the usual model is gone by, as nothing was fitted yet */
+            radio: components["schemas"]["RadioFit"] | null;
             /**
              * Observations
              * @description Rows taken in since the process started

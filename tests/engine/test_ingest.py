@@ -143,3 +143,14 @@ def test_fixes_come_through_the_broker_and_only_from_controllers_we_know(engine:
     engine.publish(fixes_topic(engine.site, CONTROLLER), b"{}")
     engine.take(3)
     assert engine.ingest.border.refused == {(STRANGER, "unknown-controller"): 1, (CONTROLLER, "not-fixes"): 1}
+
+
+def test_what_sensors_hear_of_each_other_comes_with_their_heartbeats(engine: Engine, plan) -> None:
+    hears = {"s-books-L1": -70, "s-nowhere": -50}
+    beat = Health("s-cafe-L1", BOOT, NOON_MS - 5_000, "online", hears=hears)
+    engine.publish(health_topic(engine.site, "s-cafe-L1"), pack(beat))
+    engine.heartbeat("s-books-L1", NOON_MS)
+    engine.take(2)
+    pairs = engine.ingest.presence.links.keep().pairs
+    row = plan.sensor_index
+    assert [column.tolist() for column in pairs] == [[row["s-cafe-L1"]], [row["s-books-L1"]], [1], [-70]]
