@@ -22,6 +22,7 @@ from engine.keys import Keys
 from engine.lanes import Lanes
 from engine.ledger import Ledger
 from engine.links import heard as heard_links
+from engine.liveness import NEVER_MS, SILENT_MS
 from engine.plan import Plan
 from engine.presence import Presence, Whereabouts
 from engine.readings import TICK_MS, Readings, joined
@@ -30,9 +31,9 @@ from sensors import wire
 log = structlog.get_logger()
 
 SNAPSHOT = "presence"
-# A sensor that nothing was heard of for so long counts as silent: in event time, but never less than it may take in
-# real time for a heartbeat to get here.
-SILENT_MS, SILENT_REAL_MS = 30_000, 5_000
+# A sensor counts as silent after SILENT_MS of event time, but for operators never sooner than it may take in real time
+# for a heartbeat to get here.
+SILENT_REAL_MS = 5_000
 # What a message may take to get here, and for how long many may take as long, in real time: with a faster clock, that
 # much event time.
 TRAVELS_REAL_MS, STEADY_REAL_MS = 1_000, 5_000
@@ -45,6 +46,7 @@ class Snapshot(msgspec.Struct):
 
     presence: bytes
     border: bytes
+    clocks: bytes
     reached_ms: int
 
 
@@ -75,7 +77,6 @@ class Ingest:
         self._handles, self._members = Handles({}), frozenset[int]()
         self._list_is_stale = True
         self._turn_ms = 0
-        self._heard_ms: dict[str, int] = {}  # sensor -> newest event time
         self._signs: list[tuple[int, int]] = []  # of life in this round: row of a sensor, and when
         self._links: list[tuple[int, int, int, int]] = []  # in this round, as links.Heard has them
         self._placed: list[Placed] = []  # what controllers told in this round
@@ -92,6 +93,7 @@ class Ingest:
             kept = msgspec.msgpack.decode(blob, type=Snapshot)
             self.presence.restore(kept.presence)
             self.border.load(kept.border)
+            self.clocks.load(kept.clocks)
             self.reached_ms = kept.reached_ms
 
     def consents_changed(self) -> None:
@@ -126,7 +128,7 @@ class Ingest:
             events += self._absorb(joined(readings).by_time(), placed)
         events += self.presence.expire(self.reached_ms)
         # Others wait while we write: what can be done before is done before.
-        snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
+        snapshot = self._snapshot()
         allow: wire.AllowList | None = None
         with self._ledger.write() as tx:
             for association in associations:
@@ -139,7 +141,7 @@ class Ingest:
                 allow, forgotten = self._renew_list(tx, now_ms)
                 if forgotten:
                     events += forgotten
-                    snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
+                    snapshot = self._snapshot()
             heard_real_ms = max((m.arrived_real_ms for m in messages), default=system_clock())
             self._ledger.append(tx, events, heard_real_ms=heard_real_ms)
             if readings or placed or events or signs:
@@ -149,6 +151,9 @@ class Ingest:
             sealed = wire.seal_allow_list(allow, self._keys.site, self._keys.signer, token_bytes)
             self._subscriber.publish_retained(wire.allow_topic(self._plan.site), sealed)
         return len(messages)
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self.presence.snapshot(), self.border.dump(), self.clocks.dump(), self.reached_ms)
 
     def _absorb(self, heard: Readings, placed: list[Placed]) -> list[PresenceEvent]:
         """Lanes come one after the other; in order of time, none is late for another's sake, nor for a controller's."""
@@ -180,9 +185,11 @@ class Ingest:
         return self.presence.where()
 
     def silent(self) -> Collection[str]:
-        """Sensors of the plan that nothing was heard of lately."""
-        since = self.reached_ms - max(SILENT_MS, int(SILENT_REAL_MS * self._pace.speed))
-        return [s.key for s in self._plan.sensors if self._heard_ms.get(s.key, 0) < since or not self._heard_ms]
+        """Sensors of the plan that nothing was heard of lately, in event time."""
+        since_ms = self.reached_ms - max(SILENT_MS, int(SILENT_REAL_MS * self._pace.speed))
+        newest_ms = self.presence.liveness.newest_ms().tolist()
+        pairs = zip(self._plan.sensors, newest_ms, strict=True)
+        return [sensor.key for sensor, at_ms in pairs if at_ms == NEVER_MS or at_ms < since_ms]
 
     def _read(
         self, message: Message, now_ms: int, readings: list[Readings], associations: list[wire.Association]
@@ -229,7 +236,6 @@ class Ingest:
             self.refused["clock-ahead"] += 1
             return
         if health.status != "online":
-            self._heard_ms.pop(sensor, None)
             return
         if sensor in self._plan.sensor_index:
             self._hear_of(sensor, min(at_ms, now_ms))
@@ -246,7 +252,6 @@ class Ingest:
 
     def _hear_of(self, sensor: str, at_ms: int) -> None:
         self._signs.append((self._plan.sensor_index[sensor], at_ms))
-        self._heard_ms[sensor] = max(at_ms, self._heard_ms.get(sensor, 0))
 
 
 def _sensor_of(message: Message) -> str:

@@ -77,7 +77,7 @@ class Presence:
         self._patience_ms = patience(tuning)
         self._alignment = Alignment(tuning.lateness_ms)
         self._fixing = Aligned(tuning.lateness_ms, fixes())
-        self._liveness = Liveness(plan)
+        self.liveness = Liveness(plan)
         self._roster = Roster(ROW, len(self._cells))
         self._no_timer_before_ms = 0
         self._sightings: list[Sightings] = []
@@ -114,7 +114,7 @@ class Presence:
 
         It moves no time; it says whose silence is evidence. Give it before the readings of the same time.
         """
-        self._liveness.tell(sensor, at_ms)
+        self.liveness.tell(sensor, at_ms)
 
     def hear_links(self, told: Heard) -> None:
         """What sensors heard of each other. Like their signs of life, it moves no time."""
@@ -163,7 +163,7 @@ class Presence:
             fixes=self._fixing.pending(),
             table=self._roster.in_order(),
             beliefs=self._roster.beliefs[self._roster.rows],
-            liveness=self._liveness.keep(),
+            liveness=self.liveness.keep(),
             links=self.links.keep(),
         )
         return snapshot.pack(kept, self._plan, self._cells)
@@ -174,7 +174,7 @@ class Presence:
         self._alignment.resume(kept.pending, kept.newest_ms, kept.late)
         self._fixing.resume(kept.fixes, kept.newest_ms, 0)
         self._roster.fill(kept.table, kept.beliefs)
-        self._liveness.resume(kept.liveness)
+        self.liveness.resume(kept.liveness)
         self.links.resume(kept.links)
         if kept.links.fitted is not None:
             self._go_by(Radio.of(self._plan, kept.links.fitted))
@@ -191,11 +191,11 @@ class Presence:
             events += self._expire_before(tick_ms)
             self._fit_before(tick_ms)
             of_second = heard.get(tick_ms, NOTHING_HEARD)
-            self._liveness.close(tick_ms + TICK_MS, of_second)
+            self.liveness.close(tick_ms + TICK_MS, of_second)
             events += self._hear(tick_ms, of_second, told.get(tick_ms, NOTHING_TOLD))
         events += self._expire_before(self.reached_ms)
         self._fit_before(self.reached_ms)
-        self._liveness.close(self.reached_ms)
+        self.liveness.close(self.reached_ms)
         return events
 
     def _fit_before(self, until_ms: int) -> None:
@@ -226,7 +226,7 @@ class Presence:
         visit["last_ms"][rows] = at_ms
 
         track, beliefs = table["track"][rows], self._roster.beliefs[rows]
-        live, here = self._liveness.live(tick_ms + TICK_MS), table["stay"]["zone"][rows]
+        live, here = self.liveness.live(tick_ms + TICK_MS), table["stay"]["zone"][rows]
         if not told.size:
             chances = self._locator.locate(track, beliefs, at_ms, heard, of, live, here)
         else:
@@ -302,7 +302,7 @@ class Presence:
             if self._no_timer_before_ms >= until_ms:
                 return
             second_over_ms = (self._no_timer_before_ms // TICK_MS + 1) * TICK_MS
-            self._liveness.close(second_over_ms)
+            self.liveness.close(second_over_ms)
             soon = due < second_over_ms
             rows, over = everyone[soon], []
             for row, row_due in zip(rows.tolist(), due[soon].tolist(), strict=True):
@@ -324,7 +324,7 @@ class Presence:
                 yield VisitSilent(*self._about(row, due, "visit.silent", last_ms), last_ms=last_ms)
             case Stage.SILENT if stay["zone"] != NOWHERE:
                 # The longest sleep of a phone must have passed with somebody listening, or silence says nothing.
-                deaf = self._liveness.was_deaf(int(stay["zone"]), due, within_ms=self._tuning.silent_ms)
+                deaf = self.liveness.was_deaf(int(stay["zone"]), due, within_ms=self._tuning.silent_ms)
                 yield self._left(row, stay, SENSOR_OUTAGE if deaf else SILENT, due)
             case Stage.INACTIVE:
                 yield from self._end(row, SILENT, last_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -35,14 +35,27 @@ _sites = count(1)
 class Engine:
     """Ingest on a broker, and somebody who may publish whatever they like."""
 
-    def __init__(self, ingest: Ingest, publisher: Client, site: str) -> None:
-        self.ingest, self._publisher, self.site = ingest, publisher, site
+    def __init__(self, start: Callable[[], Ingest], publisher: Client, site: str) -> None:
+        """start  what begins where the last one stopped"""
+        self.restarted, self.ingest, self._publisher, self.site = start, start(), publisher, site
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._publisher.publish(topic, payload, qos=1)
 
     def heartbeat(self, sensor: str, at_ms: int, *, topic_of: str | None = None) -> None:
         self.publish(health_topic(self.site, topic_of or sensor), pack(Health(sensor, BOOT, at_ms, "online")))
+
+    def turn(self, after_ms: int) -> None:
+        """Our own clock reads so much past noon now."""
+        self.ingest._pace = Pace(0, NOON_MS + after_ms, 0.0)
+
+    def beat(self, *sensors: str, off_ms: dict[str, int] | None = None, times: int = 4) -> None:
+        """Heartbeats every ten seconds, of clocks that read *off_ms* more than ours."""
+        for after_ms in range(0, times * 10_000, 10_000):
+            self.turn(after_ms)
+            for sensor in sensors:
+                self.heartbeat(sensor, NOON_MS + after_ms + (off_ms or {}).get(sensor, 0))
+            self.take(len(sensors))
 
     def take(self, messages: int) -> None:
         """Rounds until so many messages have been taken."""
@@ -61,19 +74,23 @@ def engine(plan, broker_url: str, tmp_path: Path) -> Iterator[Engine]:
     publisher = client(broker_url, f"{plan.site}-publisher")
     publisher.connect(publisher.host, publisher.port)
     publisher.loop_start()
-    ingest = Ingest(
-        plan=plan,
-        presence=Presence(plan, Tuning()),
-        border=Border(plan.sensor_index, [CONTROLLER]),
-        identity=Identity(ledger, keys, plan.site, Random(1).randbytes),
-        ledger=ledger,
-        subscriber=subscriber,
-        keys=keys,
-        pace=Pace(0, NOON_MS, 0.0),  # the clock stands still
-        controllers=[CONTROLLER],
-    )
-    ingest.start()
-    yield Engine(ingest, publisher, plan.site)
+
+    def start() -> Ingest:
+        ingest = Ingest(
+            plan=plan,
+            presence=Presence(plan, Tuning()),
+            border=Border(plan.sensor_index, [CONTROLLER]),
+            identity=Identity(ledger, keys, plan.site, Random(1).randbytes),
+            ledger=ledger,
+            subscriber=subscriber,
+            keys=keys,
+            pace=Pace(0, NOON_MS, 0.0),  # the clock stands still
+            controllers=[CONTROLLER],
+        )
+        ingest.start()
+        return ingest
+
+    yield Engine(start, publisher, plan.site)
     publisher.disconnect()
     publisher.loop_stop()
     subscriber.close()
@@ -154,3 +171,65 @@ def test_what_sensors_hear_of_each_other_comes_with_their_heartbeats(engine: Eng
     pairs = engine.ingest.presence.links.keep().pairs
     row = plan.sensor_index
     assert [column.tolist() for column in pairs] == [[row["s-cafe-L1"]], [row["s-books-L1"]], [1], [-70]]
+
+
+# -- clocks ---------------------------------------------------------------------------------------
+
+THREE_MINUTES_MS = 180_000
+FOUR = ("s-cafe-L1", "s-books-L1", "s-grill-L1", "s-shoes-L1")
+
+
+@pytest.mark.parametrize("off_ms", [THREE_MINUTES_MS, -THREE_MINUTES_MS])
+def test_a_sensor_whose_clock_is_minutes_wrong_is_named_and_moves_nobodys_time(engine: Engine, off_ms: int) -> None:
+    engine.beat(*FOUR, off_ms={"s-cafe-L1": off_ms})
+    assert engine.ingest.clocks.wrong == {"s-cafe-L1": -off_ms}
+    assert engine.ingest.reached_ms == NOON_MS + 30_000
+
+
+def test_what_a_wrong_clock_tells_is_put_right(engine: Engine) -> None:
+    engine.beat(*FOUR, off_ms={"s-cafe-L1": -THREE_MINUTES_MS})
+    engine.turn(40_000)
+    engine.heartbeat("s-cafe-L1", NOON_MS + 40_000 - THREE_MINUTES_MS)
+    engine.take(1)
+    assert engine.ingest.reached_ms == NOON_MS + 40_000
+    assert "s-cafe-L1" not in engine.ingest.silent()
+
+
+def test_a_restarted_engine_still_knows_whose_clock_is_wrong(engine: Engine) -> None:
+    engine.beat(*FOUR, off_ms={"s-cafe-L1": -THREE_MINUTES_MS})
+    again = engine.restarted()
+    assert again.clocks.wrong == engine.ingest.clocks.wrong != {}
+    assert again.reached_ms == engine.ingest.reached_ms
+
+
+def test_a_clock_set_right_is_believed_with_its_next_heartbeat(engine: Engine) -> None:
+    engine.beat(*FOUR, off_ms={"s-cafe-L1": -THREE_MINUTES_MS})
+    engine.turn(40_000)
+    engine.heartbeat("s-cafe-L1", NOON_MS + 40_000)
+    engine.take(1)
+    assert engine.ingest.clocks.wrong == {}
+
+
+# -- signs of life --------------------------------------------------------------------------------
+
+
+def test_whoever_was_not_heard_of_for_half_a_minute_is_silent(engine: Engine) -> None:
+    assert len(engine.ingest.silent()) == 12, "before anything is heard, nobody is known to live"
+    engine.heartbeat("s-cafe-L1", NOON_MS - 40_000)
+    engine.heartbeat("s-books-L1", NOON_MS - 20_000)
+    engine.heartbeat("s-grill-L1", NOON_MS)
+    engine.take(3)
+    silent = set(engine.ingest.silent())
+    assert (silent & {*FOUR}, len(silent)) == ({"s-cafe-L1", "s-shoes-L1"}, 10)
+
+
+def test_signs_of_life_are_known_after_a_restart(engine: Engine) -> None:
+    engine.beat(*FOUR)
+    assert engine.restarted().silent() == engine.ingest.silent()
+
+
+def test_a_refusing_sensor_gives_no_sign_of_life(engine: Engine) -> None:
+    refusing = Health("s-cafe-L1", BOOT, NOON_MS, "refusing", why="no-allow-list")
+    engine.publish(health_topic(engine.site, "s-cafe-L1"), pack(refusing))
+    engine.take(1)
+    assert "s-cafe-L1" in engine.ingest.silent()
