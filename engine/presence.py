@@ -25,6 +25,7 @@ from engine.events import (
     ZoneDwelt,
     ZoneEntered,
     ZoneLeft,
+    dwell_class,
     id_of,
 )
 from engine.fixes import RADIUS_90, Fixes, fixes
@@ -345,7 +346,8 @@ class Presence:
         zone, since_ms = self._plan.zones[int(stay["zone"])].key, int(stay["since_ms"])
         here_ms = max(min(int(stay["here_ms"]), at_ms), since_ms)
         about = self._about(row, here_ms, "zone.left", zone, since_ms, here_ms)
-        return ZoneLeft(*about, zone=zone, dwell_ms=here_ms - since_ms, cause=cause)
+        dwell_ms = here_ms - since_ms
+        return ZoneLeft(*about, zone=zone, dwell_ms=dwell_ms, cause=cause, dwell_class=dwell_class(dwell_ms))
 
     def _about(self, row: int, at_ms: int, *cause: object) -> tuple[str, int, int, str]:
         """What every event begins with: id, instant, member, visit."""

@@ -746,6 +746,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/residents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is kept out of offers, as staff are
+         * @description Staff and fixed devices: here for 12 hours at a time, or for 8 hours on 4 of 7 days. It is taken back by
+         *     itself when that is so no longer. The imported attribute `resident`, yes or no, has the last word.
+         */
+        get: operations["read_residents_v1_residents_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -978,6 +999,21 @@ export interface components {
              * @description In the mall then
              */
             present: boolean;
+            /**
+             * Resident
+             * @description Here all day, as staff and fixed devices are, and so kept out of offers
+             */
+            resident: boolean;
+            /**
+             * Visits 30D
+             * @description Visits within 30 days, the one that went on included
+             */
+            visits_30d: number;
+            /**
+             * Days Away
+             * @description Days since the visit before; null where none is known
+             */
+            days_away: number | null;
             /**
              * Held Out
              * @description Of the random few who are never sent anything
@@ -1618,6 +1654,20 @@ export interface components {
             strangers?: number;
             /** Refused */
             refused?: components["schemas"]["Refused"][];
+        };
+        /** Resident */
+        Resident: {
+            /** Member */
+            member: number;
+            /** Since Ms */
+            since_ms: number;
+            /**
+             * Because
+             * @description What was seen, by language
+             */
+            because: {
+                [key: string]: string;
+            };
         };
         /**
          * Sale
@@ -6027,6 +6077,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SwitchState"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    read_residents_v1_residents_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Resident"][];
                 };
             };
             /** @description Refused */
