@@ -17,7 +17,7 @@ from engine.ingest import SNAPSHOT, Snapshot
 from engine.ledger import Ledger
 from engine.plan import Plan
 from engine.radio import Radio
-from engine.snapshot import fitted
+from engine.snapshot import Unusable, fitted
 from engine.tuning import Tuning
 
 # The phones of a check are drawn alike each time, so that two checks differ by what was changed between them.
@@ -50,7 +50,10 @@ def kept_radio(plan: Plan, ledger: Ledger) -> Radio:
     """The radio that the engine of this ledger went by last; the usual one where it has fitted none."""
     with ledger.read() as tx:
         blob = ledger.kept(tx, SNAPSHOT)
-    found = None if blob is None else fitted(msgspec.msgpack.decode(blob, type=Snapshot).presence, plan)
+    try:
+        found = None if blob is None else fitted(msgspec.msgpack.decode(blob, type=Snapshot).presence, plan)
+    except (msgspec.DecodeError, Unusable):
+        found = None  # kept by another version: the engine would begin anew, too
     return Radio.of(plan) if found is None else Radio.of(plan, found)
 
 

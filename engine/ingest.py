@@ -26,6 +26,7 @@ from engine.liveness import NEVER_MS, SILENT_MS
 from engine.plan import Plan
 from engine.presence import Presence, Whereabouts
 from engine.readings import TICK_MS, Readings, joined
+from engine.snapshot import Unusable
 from sensors import wire
 
 log = structlog.get_logger()
@@ -86,15 +87,20 @@ class Ingest:
         self.lag_ms_max = 0  # paced: from the newest observation of a batch to its round
 
     def start(self) -> None:
-        """Take up where the last process stopped."""
+        """Take up where the last process stopped; where that was another version of Sojourn, begin anew."""
         with self._ledger.read() as tx:
             blob = self._ledger.kept(tx, SNAPSHOT)
-        if blob is not None:
+        if blob is None:
+            return
+        try:
             kept = msgspec.msgpack.decode(blob, type=Snapshot)
             self.presence.restore(kept.presence)
-            self.border.load(kept.border)
-            self.clocks.load(kept.clocks)
-            self.reached_ms = kept.reached_ms
+        except (msgspec.DecodeError, Unusable) as problem:
+            log.warning("presence begins anew: what was kept is of another version", why=str(problem))
+            return
+        self.border.load(kept.border)
+        self.clocks.load(kept.clocks)
+        self.reached_ms = kept.reached_ms
 
     def consents_changed(self) -> None:
         """Have the next round publish a new list, and forget members who are no longer on it. Any thread may call."""

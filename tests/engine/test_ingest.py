@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 from time import monotonic
 
+import msgspec
+import numpy as np
 import psutil
 import pytest
 from paho.mqtt.client import Client
@@ -17,12 +19,14 @@ from paho.mqtt.client import Client
 from engine.batches import STRANGER, Border
 from engine.broker import Subscriber, client
 from engine.clock import Pace
+from engine.covering import kept_radio
 from engine.events import PresenceEvent
 from engine.identity import Identity
-from engine.ingest import Ingest
+from engine.ingest import SNAPSHOT, Ingest
 from engine.keys import Keys
 from engine.ledger import open_ledger
 from engine.presence import Presence
+from engine.radio import Radio
 from engine.tuning import Tuning
 from sensors.wire import Fixes, Health, association_topic, fixes_topic, health_topic, observations_topic, pack
 
@@ -208,6 +212,16 @@ def test_a_clock_set_right_is_believed_with_its_next_heartbeat(engine: Engine) -
     engine.heartbeat("s-cafe-L1", NOON_MS + 40_000)
     engine.take(1)
     assert engine.ingest.clocks.wrong == {}
+
+
+def test_what_another_version_kept_is_begun_anew(engine: Engine, plan) -> None:
+    engine.beat(*FOUR)
+    ledger = engine.ingest._ledger
+    for kept in (b"\xc1", msgspec.msgpack.encode({"presence": b"", "border": b"", "clocks": b"", "reached_ms": 7})):
+        with ledger.write() as tx:
+            ledger.keep(tx, SNAPSHOT, kept, NOON_MS)
+        assert engine.restarted().reached_ms == 0
+        assert np.array_equal(kept_radio(plan, ledger).mean_dbm, Radio.of(plan).mean_dbm)
 
 
 # -- signs of life --------------------------------------------------------------------------------

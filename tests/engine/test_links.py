@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.covering import kept_radio
+from engine.events import PresenceEvent
+from engine.ingest import SNAPSHOT, Snapshot
+from engine.ledger import open_ledger
 from engine.links import DAY_MS, FIRST_MS, HOUR_MS, Heard, Links, heard
 from engine.presence import Presence
 from engine.radio import USUAL, Propagation, Radio
@@ -169,3 +174,12 @@ def test_a_surveyed_model_is_not_fitted_over(plan):
     presence.hear_links(beats(plan, NOON_MS, FIRST_MS))
     presence.expire(NOON_MS + 10**7)
     assert presence.links.fitted is None
+
+
+def test_a_check_goes_by_the_model_that_the_engine_fitted(plan, whole, tmp_path):
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent)
+    with ledger.write() as tx:
+        kept = Snapshot(whole[0].snapshot(), b"", b"", 0)
+        ledger.keep(tx, SNAPSHOT, msgspec.msgpack.encode(kept), NOON_MS)
+    assert np.array_equal(kept_radio(plan, ledger).mean_dbm, whole[0].radio.mean_dbm)
+    ledger.close()
