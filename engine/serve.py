@@ -304,7 +304,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
         book_api.routes(ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace),
         channels_api.routes(ledger, delivery, access, clock),
-        residents_api.routes(ledger, access),
+        residents_api.routes(ledger, access, clock),
     ]
     return engine, create_app(routers, PAGES_FOLDER)
 

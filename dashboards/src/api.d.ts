@@ -754,7 +754,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who is kept out of offers, as staff are
+         * Who is kept out of offers, as staff are. Every look is on record
          * @description Staff and fixed devices: here for 12 hours at a time, or for 8 hours on 4 of 7 days. It is taken back by
          *     itself when that is so no longer. The imported attribute `resident`, yes or no, has the last word.
          */

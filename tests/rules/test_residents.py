@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -15,6 +16,7 @@ from rules.residents import residence
 from rules.residents_api import routes
 from rules.sayings import seen
 from rules.standing import Memory, Profile, Standing
+from rules.tables import lookup
 from rules.times import DAY_MS, HOUR_MS, Calendar
 from tests.promoting import instant_ms
 
@@ -164,7 +166,7 @@ def test_operators_see_who_is_kept_out_and_shops_do_not(story):
     four_days_of_work(story)
     access, app = Access(b"secret"), FastAPI()
     problems.install(app)
-    app.include_router(routes(story.ledger, access))
+    app.include_router(routes(story.ledger, access, lambda: story.now_ms))
     http = TestClient(app)
 
     def ask(role: str, who: str):
@@ -173,6 +175,9 @@ def test_operators_see_who_is_kept_out_and_shops_do_not(story):
     (found,) = ask("operator", "demo").json()
     assert (found["member"], found["because"]["en"]) == (story.members["ana"], "here for 8h on 4 of 7 days")
     assert ask("shop", "cafe-luna").status_code == 403
+    with story.ledger.read() as tx:
+        looks = [tuple(row) for row in tx.execute(sa.select(lookup.c.actor, lookup.c.member, lookup.c.about))]
+    assert looks == [("operator:demo", story.members["ana"], "residents")]
 
 
 # -- repeat visits and classes of stays -----------------------------------------------------------
