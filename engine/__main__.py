@@ -20,7 +20,7 @@ from engine.keys import UnusableKeys
 from engine.ledger import NoLedger
 from engine.plan import PlanError
 from engine.recorded import Unreadable
-from engine.start import CannotStart, book_text, data_folder, read_plan, read_the_book, settings
+from engine.start import CannotStart, book_text, data_folder, read_plan, read_radio, read_the_book, settings
 from rules.source import SourceError
 
 app = typer.Typer(
@@ -160,8 +160,13 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the map and the rule book: what is wrong, where, and the way out. Ends with 1 where there is an error."""
-    from engine import booking
+    """Check the map and the rule book: what is wrong, where, and the way out. Ends with 1 where there is an error.
+
+    Without BOOK, also how well the sensors can tell each zone from its neighbours: the share of sightings in it that
+    are expected to name it, the worst zones first.
+    """
+    from engine import booking, covering
+    from engine.tuning import Tuning
     from rules import lint
     from rules.book import Mall
 
@@ -169,10 +174,12 @@ def check(
     plan = read_plan(chosen.zones_path)
     name = str(chosen.book_path)
     checked = lint.check(book_text(chosen.book_path), Mall.of(plan), name=name)
+    covered = covering.covered(plan, read_radio(chosen, plan), Tuning()) if book is None else None
     if as_json:
-        print(json.dumps({"book": name} | booking.as_found(checked), ensure_ascii=False))
+        found = {"book": name} | booking.as_found(checked) | (covered.model_dump() if covered else {})
+        print(json.dumps(found, ensure_ascii=False))
     else:
-        for line in booking.told(checked, name):
+        for line in [*booking.told(checked, name), *(covering.lines(covered) if covered else [])]:
             print(line)
         if checked.book is not None and not checked.errors:
             out.print(

@@ -1,13 +1,14 @@
-"""The engine's border for observations: whatever a sensor's topic carries becomes readings here, or a number.
+"""The engine's border for observations: whatever a sensor's topic carries becomes readings here, or a number. So does
+what a controller's topic carries: the places of members, or a number.
 
 Nothing raises past the border, and nothing a stranger sends can make it grow: counters and memory of repeats exist
-for the plan's sensors only, everyone else shares one name.
+for the plan's sensors and the settings' controllers only, everyone else shares one name.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -61,6 +62,13 @@ class Refused(NamedTuple):
     reason: str
 
 
+class Placed(NamedTuple):
+    """Fixes, and the members whose devices they are about."""
+
+    told: list[wire.Fix]
+    device: Members
+
+
 class Boot(msgspec.Struct):
     """Which batches of one boot of a sensor have been taken: bit i of *seen* stands for highest - i."""
 
@@ -103,8 +111,8 @@ class Border:
     unknown_handles  rows dropped, by sensor: their handle is not (or no longer) a member's
     """
 
-    def __init__(self, sensor_index: Mapping[str, int]) -> None:
-        self._row = dict(sensor_index)
+    def __init__(self, sensor_index: Mapping[str, int], controllers: Collection[str] = ()) -> None:
+        self._row, self._controllers = dict(sensor_index), frozenset(controllers)
         self._boots: dict[str, list[Boot]] = {}  # newest last
         self._lost: Counter[str] = Counter()  # missing batches of boots no longer remembered
         self.refused: Counter[Refused] = Counter()
@@ -138,6 +146,31 @@ class Border:
         heard = Readings(t_ms, device, sensors, rows.rssi_dbm.astype(np.float32))
         return heard if members == len(device) else heard.at(known)
 
+    def take_fixes(self, topic: str, payload: bytes, now_ms: int, handles: Handles) -> Placed | None:
+        """The fixes of one published payload, None where it holds none; the reason is in the counters.
+
+        now_ms  the engine's own clock; a controller's that is slightly ahead is taken at our own time
+        """
+        controller = topic.rpartition("/")[2]
+        if controller not in self._controllers:
+            self.refused[Refused(STRANGER, "unknown-controller")] += 1
+            return None
+        try:
+            message = wire.read_fixes(payload)
+            self._believe(message, controller, message.at_ms, now_ms)
+        except wire.Malformed as problem:
+            self.refused[Refused(controller, problem.reason)] += 1
+            return None
+        device = handles.members(message.epoch, np.array([fix.handle for fix in message.fixes], np.int64))
+        told = [
+            (msgspec.structs.replace(fix, at_ms=min(fix.at_ms, now_ms)), member)
+            for fix, member in zip(message.fixes, device.tolist(), strict=True)
+            if member != NOBODY
+        ]
+        if len(told) < len(device):
+            self.unknown_handles[controller] += len(device) - len(told)
+        return Placed([fix for fix, _ in told], np.array([member for _, member in told], np.int64)) if told else None
+
     def gaps(self) -> dict[str, int]:
         """Batches that each sensor numbered and that never came."""
         missing = Counter(self._lost)
@@ -155,9 +188,13 @@ class Border:
         return msgspec.msgpack.encode(kept)
 
     def load(self, blob: bytes) -> None:
-        """Take up a dump. Sensors that have left the plan since are dropped. Raises msgspec.DecodeError."""
+        """Take up a dump. Senders that have left the plan or the settings since are dropped.
+
+        Raises msgspec.DecodeError.
+        """
         kept = msgspec.msgpack.decode(blob, type=Kept)
-        self._boots = {sensor: boots for sensor, boots in kept.boots.items() if sensor in self._row}
+        known = self._controllers.union(self._row)
+        self._boots = {sender: boots for sender, boots in kept.boots.items() if sender in known}
         self._lost = Counter(kept.lost)
         self.refused = Counter({Refused(sensor, reason): count for sensor, reason, count in kept.refused})
         self.unknown_handles = Counter(kept.unknown_handles)
@@ -166,15 +203,19 @@ class Border:
         """A batch that may be believed and was not taken before. Raises Malformed with the reason if it is none."""
         batch = wire.read_batch(payload)
         rows = batch.columns()
-        if batch.sensor != sensor:
-            raise wire.Malformed("another-sensor")
-        if batch.t0_ms + int(rows.dt_ms.max(initial=0)) > now_ms + AHEAD_MS:
-            raise wire.Malformed("from-the-future")
-        if not self._is_new(batch):
-            raise wire.Malformed("repeat")
+        self._believe(batch, sensor, batch.t0_ms + int(rows.dt_ms.max(initial=0)), now_ms)
         return batch, rows
 
-    def _is_new(self, batch: wire.Batch) -> bool:
+    def _believe(self, message: wire.Batch | wire.Fixes, sender: str, newest_ms: int, now_ms: int) -> None:
+        """Raises Malformed unless *sender* may say so, now and for the first time."""
+        if message.sensor != sender:
+            raise wire.Malformed("another-sensor")
+        if newest_ms > now_ms + AHEAD_MS:
+            raise wire.Malformed("from-the-future")
+        if not self._is_new(message):
+            raise wire.Malformed("repeat")
+
+    def _is_new(self, batch: wire.Batch | wire.Fixes) -> bool:
         boots = self._boots.setdefault(batch.sensor, [])
         for boot in boots:
             if boot.boot == batch.boot:

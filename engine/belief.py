@@ -24,6 +24,8 @@ Doubles = npt.NDArray[np.float64]
 
 # Some probability is everywhere, always: whoever was misplaced is found again, near whoever hears them loudest.
 EVERYWHERE, LOUDEST_M = np.float32(1e-4), 15.0
+# Three standard deviations (a logarithm): the part of the floor that a fix speaks of.
+NEAR_A_FIX = np.float32(-4.5)
 # What explains a second so much worse than the best cell (a logarithm) is impossible.
 IMPOSSIBLE = np.float32(25.0)
 NEVER = np.float32(-1e30)
@@ -68,6 +70,7 @@ class Heard(NamedTuple):
     blur        the row of BLURS_M if it walked           moved, news  see engine.motion.Motion
     soon        the most that may be new so soon, were it from another place
     louder_db, doubt_db, loudness  see engine.phones.Loudness
+    fix_first   (devices + 1,): its fixes are, in the same way, rows of fixes (fixes, cells): see engine.fixes.explained
     """
 
     first: Ints
@@ -82,6 +85,8 @@ class Heard(NamedTuple):
     louder_db: Floats
     doubt_db: Floats
     loudness: Rows
+    fix_first: Ints
+    fixes: Floats
 
 
 class Place(NamedTuple):
@@ -126,6 +131,7 @@ def advance(
         else:
             tiles = walk(desk, floor, belief, heard.blur[device], heard.moved[device])
             tiles = _look_near_the_loudest(desk, floor, air, heard, device, tiles)
+            tiles = _look_near_the_fixes(desk, heard, device, tiles)
             tiles = _climb(desk, floor, heard.away_s[device], tiles)
         _weigh(desk, air, heard, device, tiles)
         _conclude(desk, floor, shares, heard, belief, place, device, tiles)
@@ -133,6 +139,8 @@ def advance(
 
 @njit(cache=True, error_model="numpy")
 def _look_near_the_loudest(desk: Desk, floor: Floor, air: Air, heard: Heard, device: int, tiles: int) -> int:
+    if heard.first[device] == heard.first[device + 1]:
+        return tiles
     loudest = heard.first[device]
     for reading in range(heard.first[device], heard.first[device + 1]):
         if heard.signal_dbm[reading] > heard.signal_dbm[loudest]:
@@ -143,6 +151,15 @@ def _look_near_the_loudest(desk: Desk, floor: Floor, air: Air, heard: Heard, dev
     for row in range(max(south, 0), min(north + 1, floor.tile_at.shape[1])):
         for column in range(max(west, 0), min(east + 1, floor.tile_at.shape[2])):
             tiles = wake(desk, floor.tile_at[air.level[sensor], row, column], tiles)
+    return tiles
+
+
+@njit(cache=True, error_model="numpy")
+def _look_near_the_fixes(desk: Desk, heard: Heard, device: int, tiles: int) -> int:
+    for fix in range(heard.fix_first[device], heard.fix_first[device + 1]):
+        for tile in range(len(desk.is_active)):
+            if heard.fixes[fix, tile * CELLS : (tile + 1) * CELLS].max() > NEAR_A_FIX:
+                tiles = wake(desk, tile, tiles)
     return tiles
 
 
@@ -192,7 +209,12 @@ def _weigh(desk: Desk, air: Air, heard: Heard, device: int, tiles: int) -> None:
     for number in range(tiles):
         tile = slice(desk.active[number] * CELLS, (desk.active[number] + 1) * CELLS)
         like, off, sure = desk.like[tile], desk.off[tile], desk.sure[tile]
-        like[:] = air.silence[loudness][tile]
+        if heard.first[device] < heard.first[device + 1]:
+            like[:] = air.silence[loudness][tile]
+        else:
+            like[:] = NONE  # a controller alone has told of it, and has other ears
+        for fix in range(heard.fix_first[device], heard.fix_first[device + 1]):
+            add(like, heard.fixes[fix][tile], ONE)
         off[:] = NONE
         sure[:] = NONE
         for reading in range(heard.first[device], heard.first[device + 1]):

@@ -192,7 +192,7 @@ class Subscriber:
         self._some, self._room = threading.Event(), threading.Event()
         self._closing = False
         self._retained: dict[str, bytes] = {}
-        topics = [[f"sojourn/{site}/obs/{shard}/#"] for shard in range(SHARDS)]
+        topics = [[f"sojourn/{site}/{kind}/{shard}/#" for kind in ("obs", "fix")] for shard in range(SHARDS)]
         topics.append([f"sojourn/{site}/bind/#", f"sojourn/{site}/health/#"])
         self._lanes = [
             _Lane(self, index, url, f"sojourn-{site}-{name}-{index}", heard) for index, heard in enumerate(topics)

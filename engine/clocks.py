@@ -40,6 +40,14 @@ class _Run(msgspec.Struct):
         return self.messages >= STEADY_MESSAGES and self.until_ms - self.from_ms >= steady_ms
 
 
+class Kept(msgspec.Struct):
+    """What must not be forgotten over a restart, or a wrong clock would be believed again for a while."""
+
+    runs: dict[str, _Run]
+    off_ms: dict[str, int]
+    usual_ms: int
+
+
 class Clocks:
     """The clocks of the sensors that have been heard of. Our own time is handed in."""
 
@@ -73,6 +81,14 @@ class Clocks:
             self._off_ms.pop(sensor, None)
         elif run.lasted(self._steady_ms):
             self._off_ms[sensor] = run.least_late_ms - self._usual_ms
+
+    def dump(self) -> bytes:
+        return msgspec.msgpack.encode(Kept(self._runs, self._off_ms, self._usual_ms))
+
+    def load(self, blob: bytes) -> None:
+        """Take up a dump. Raises msgspec.DecodeError."""
+        kept = msgspec.msgpack.decode(blob, type=Kept)
+        self._runs, self._off_ms, self._usual_ms = kept.runs, kept.off_ms, kept.usual_ms
 
     def _usual(self) -> int:
         steady = [run.least_late_ms for run in self._runs.values() if run.lasted(self._steady_ms)]

@@ -167,6 +167,9 @@ class Walk:
         for sensor, raw, at_ms in self.air.hear(self.phones.due(now_ms), self.crowd.bodies):
             agents[sensor].hear(raw, at_ms)
             self.frames += 1
+        for sensor, raw, at_ms in self.air.beacons(now_ms - GATHER_MS, now_ms):
+            agents[sensor].hear(raw, at_ms)
+            self.frames += 1
         self._ticks += 1
         for index, agent in enumerate(agents):
             batch = agent.gather(now_ms)

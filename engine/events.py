@@ -16,6 +16,15 @@ def id_of(*cause: object) -> str:
     return blake2b("\0".join(map(str, cause)).encode(), digest_size=12).hexdigest()
 
 
+# From which length of a stay it is called so: passed by, stopped, visited, engaged.
+DWELL_CLASSES = {"pass": 0, "stop": 60_000, "visit": 300_000, "engaged": 600_000}
+
+
+def dwell_class(dwell_ms: int) -> str:
+    """The class of a stay of that length."""
+    return [name for name, least_ms in DWELL_CLASSES.items() if dwell_ms >= least_ms][-1]
+
+
 class Moment(msgspec.Struct, frozen=True, gc=False, tag_field="kind"):
     """Something that happened to one member at one instant of event time."""
 
@@ -45,11 +54,15 @@ class ZoneDwelt(Moment, frozen=True, tag="zone.dwelt"):
 
 
 class ZoneLeft(Moment, frozen=True, tag="zone.left"):
-    """at_ms is the last evidence in the zone. cause: heard-elsewhere, silent, consent-withdrawn, sensor-outage."""
+    """at_ms is the last evidence in the zone. cause: heard-elsewhere, silent, consent-withdrawn, sensor-outage.
+
+    dwell_class  pass, stop (1 min), visit (5 min) or engaged (10 min)
+    """
 
     zone: str
     dwell_ms: int
     cause: str
+    dwell_class: str = ""
 
 
 class VisitSilent(Moment, frozen=True, tag="visit.silent"):

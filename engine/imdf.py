@@ -77,8 +77,11 @@ class Geofence(msgspec.Struct):
 
 
 class SensorFeature(msgspec.Struct):
+    """*bssid* is the address of the access point beside the sensor: other sensors hear its beacons."""
+
     key: Name
     level_ids: OneLevel
+    bssid: Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")] | None = None
     level: str | None = None
 
 

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from secrets import token_bytes
 
 import msgspec
+import numpy as np
 import sqlalchemy as sa
 import structlog
 
-from engine.batches import Border, Handles
+from engine.batches import Border, Handles, Placed
 from engine.broker import Message, Subscriber
 from engine.clock import Pace, system_clock
 from engine.clocks import STEADY_MS, TOLERANCE_MS, Clocks
 from engine.events import PresenceEvent
+from engine.fixes import on_plan
 from engine.identity import BadAddress, Identity
 from engine.keys import Keys
 from engine.lanes import Lanes
 from engine.ledger import Ledger
+from engine.links import heard as heard_links
+from engine.liveness import NEVER_MS, SILENT_MS
 from engine.plan import Plan
 from engine.presence import Presence, Whereabouts
-from engine.readings import Readings, joined
+from engine.readings import TICK_MS, Readings, joined
+from engine.snapshot import Unusable
 from sensors import wire
 
 log = structlog.get_logger()
 
 SNAPSHOT = "presence"
-# A sensor that nothing was heard of for so long counts as silent: in event time, but never less than it may take in
-# real time for a heartbeat to get here.
-SILENT_MS, SILENT_REAL_MS = 30_000, 5_000
+# A sensor counts as silent after SILENT_MS of event time, but for operators never sooner than it may take in real time
+# for a heartbeat to get here.
+SILENT_REAL_MS = 5_000
 # What a message may take to get here, and for how long many may take as long, in real time: with a faster clock, that
 # much event time.
 TRAVELS_REAL_MS, STEADY_REAL_MS = 1_000, 5_000
@@ -42,6 +47,7 @@ class Snapshot(msgspec.Struct):
 
     presence: bytes
     border: bytes
+    clocks: bytes
     reached_ms: int
 
 
@@ -59,11 +65,12 @@ class Ingest:
         subscriber: Subscriber,
         keys: Keys,
         pace: Pace,
+        controllers: Iterable[str] = (),
     ) -> None:
         self.presence, self.border = presence, border
         self._plan, self._identity = plan, identity
         self._ledger, self._subscriber, self._keys, self._pace = ledger, subscriber, keys, pace
-        self._lanes = Lanes()
+        self._lanes, self._controllers = Lanes(), frozenset(controllers)
         self.clocks = Clocks(
             tolerance_ms=max(TOLERANCE_MS, int(TRAVELS_REAL_MS * pace.speed)),
             steady_ms=max(STEADY_MS, int(STEADY_REAL_MS * pace.speed)),
@@ -71,22 +78,29 @@ class Ingest:
         self._handles, self._members = Handles({}), frozenset[int]()
         self._list_is_stale = True
         self._turn_ms = 0
-        self._heard_ms: dict[str, int] = {}  # sensor -> newest event time
         self._signs: list[tuple[int, int]] = []  # of life in this round: row of a sensor, and when
+        self._links: list[tuple[int, int, int, int]] = []  # in this round, as links.Heard has them
+        self._placed: list[Placed] = []  # what controllers told in this round
         self.reached_ms = 0  # event time, as far as sensors have told
         self.refused: Counter[str] = Counter()  # malformed associations and heartbeats, by reason
-        self.observations = 0
+        self.observations = self.fixes = 0
         self.lag_ms_max = 0  # paced: from the newest observation of a batch to its round
 
     def start(self) -> None:
-        """Take up where the last process stopped."""
+        """Take up where the last process stopped; where that was another version of Sojourn, begin anew."""
         with self._ledger.read() as tx:
             blob = self._ledger.kept(tx, SNAPSHOT)
-        if blob is not None:
+        if blob is None:
+            return
+        try:
             kept = msgspec.msgpack.decode(blob, type=Snapshot)
             self.presence.restore(kept.presence)
-            self.border.load(kept.border)
-            self.reached_ms = kept.reached_ms
+        except (msgspec.DecodeError, Unusable) as problem:
+            log.warning("presence begins anew: what was kept is of another version", why=str(problem))
+            return
+        self.border.load(kept.border)
+        self.clocks.load(kept.clocks)
+        self.reached_ms = kept.reached_ms
 
     def consents_changed(self) -> None:
         """Have the next round publish a new list, and forget members who are no longer on it. Any thread may call."""
@@ -107,16 +121,20 @@ class Ingest:
         signs, self._signs = self._signs, []
         if signs:
             self.presence.hear_of(*zip(*signs, strict=True))
+        links, self._links = self._links, []
+        if links:
+            self.presence.hear_links(heard_links(*zip(*links, strict=True)))
+        placed, self._placed = self._placed, []
         if readings:
             # The oldest news of this round, whichever sensor brought it.
             oldest_ms = min(int(heard.t_ms.max()) for heard in readings)
             self.lag_ms_max = max(self.lag_ms_max, now_ms - oldest_ms)
             self.observations += sum(heard.size for heard in readings)
-            # Lanes come one after the other; in order of time, none is late for another's sake.
-            events += self.presence.absorb(joined(readings).by_time())
+        if readings or placed:
+            events += self._absorb(joined(readings).by_time(), placed)
         events += self.presence.expire(self.reached_ms)
         # Others wait while we write: what can be done before is done before.
-        snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
+        snapshot = self._snapshot()
         allow: wire.AllowList | None = None
         with self._ledger.write() as tx:
             for association in associations:
@@ -129,10 +147,10 @@ class Ingest:
                 allow, forgotten = self._renew_list(tx, now_ms)
                 if forgotten:
                     events += forgotten
-                    snapshot = Snapshot(self.presence.snapshot(), self.border.dump(), self.reached_ms)
+                    snapshot = self._snapshot()
             heard_real_ms = max((m.arrived_real_ms for m in messages), default=system_clock())
             self._ledger.append(tx, events, heard_real_ms=heard_real_ms)
-            if readings or events or signs:
+            if readings or placed or events or signs:
                 self._ledger.keep(tx, SNAPSHOT, msgspec.msgpack.encode(snapshot), now_ms)
         self._subscriber.acknowledge(messages)
         if allow is not None:
@@ -140,11 +158,30 @@ class Ingest:
             self._subscriber.publish_retained(wire.allow_topic(self._plan.site), sealed)
         return len(messages)
 
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self.presence.snapshot(), self.border.dump(), self.clocks.dump(), self.reached_ms)
+
+    def _absorb(self, heard: Readings, placed: list[Placed]) -> list[PresenceEvent]:
+        """Lanes come one after the other; in order of time, none is late for another's sake, nor for a controller's."""
+        events: list[PresenceEvent] = []
+        if placed:
+            anchor, levels = self._plan.anchor, self._plan.level_index
+            first, *others = (on_plan(*each, anchor, levels) for each in placed)
+            told = first.and_also(others).by_time()
+            self.fixes += told.size
+            for second in np.unique(told.t_ms // TICK_MS).tolist():
+                earlier = heard.t_ms < (second + 1) * TICK_MS
+                events += self.presence.absorb(heard.at(earlier))
+                events += self.presence.place(told.at(told.t_ms // TICK_MS == second))
+                heard = heard.at(~earlier)
+        return events + self.presence.absorb(heard)
+
     def _renew_list(self, tx: sa.Connection, now_ms: int) -> tuple[wire.AllowList, list[PresenceEvent]]:
         """The list that is right now, and the ends of the visits of those who are no longer on it."""
         self._list_is_stale = False
         before = self._members
         allow, member_of = self._identity.allow_list(tx, now_ms)
+        allow = msgspec.structs.replace(allow, beacons={s.bssid: s.key for s in self._plan.sensors if s.bssid})
         self._handles, self._members = Handles(member_of), frozenset(member_of.values())
         self._turn_ms = self._identity.next_turn_ms(now_ms)
         gone = sorted(before - self._members)
@@ -154,9 +191,11 @@ class Ingest:
         return self.presence.where()
 
     def silent(self) -> Collection[str]:
-        """Sensors of the plan that nothing was heard of lately."""
-        since = self.reached_ms - max(SILENT_MS, int(SILENT_REAL_MS * self._pace.speed))
-        return [s.key for s in self._plan.sensors if self._heard_ms.get(s.key, 0) < since or not self._heard_ms]
+        """Sensors of the plan that nothing was heard of lately, in event time."""
+        since_ms = self.reached_ms - max(SILENT_MS, int(SILENT_REAL_MS * self._pace.speed))
+        newest_ms = self.presence.liveness.newest_ms().tolist()
+        pairs = zip(self._plan.sensors, newest_ms, strict=True)
+        return [sensor.key for sensor, at_ms in pairs if at_ms == NEVER_MS or at_ms < since_ms]
 
     def _read(
         self, message: Message, now_ms: int, readings: list[Readings], associations: list[wire.Association]
@@ -171,8 +210,12 @@ class Ingest:
                 if heard is not None:
                     readings.append(heard)
                     self._hear_of(sensor, int(heard.t_ms.max()))
+            elif kind == "fix":
+                placed = self.border.take_fixes(message.topic, message.payload, now_ms, self._handles)
+                if placed is not None:
+                    self._placed.append(placed)
             elif kind == "health":
-                self._note(_sensor_of(message), wire.read_health(message.payload), now_ms)
+                self._note(_sensor_of(message), wire.read_health(message.payload), now_ms, message.retained)
             elif kind == "bind":
                 associations.append(wire.open_association(message.payload, self._keys.site, message.topic))
         except wire.Malformed as problem:
@@ -186,30 +229,35 @@ class Ingest:
             self.clocks.note(sensor, at_ms, self._pace.at(message.arrived_real_ms))
         return self.clocks.right(sensor, at_ms)
 
-    def _note(self, sensor: str, health: wire.Health, now_ms: int) -> None:
+    def _note(self, sensor: str, health: wire.Health, now_ms: int, retained: bool) -> None:
         # A broker may let a sensor publish under its own name only; no payload must speak for another.
         if health.sensor != sensor:
             raise wire.Malformed("another-sensor")
-        # Uplinks that several sensors share have names of their own; time moves by the plan's sensors alone, whoever
-        # else may reach the broker.
-        if sensor not in self._plan.sensor_index:
+        # Uplinks that several sensors share have names of their own; time moves by the plan's sensors and the settings'
+        # controllers alone, whoever else may reach the broker.
+        if sensor not in self._plan.sensor_index and sensor not in self._controllers:
             return
         at_ms = self.clocks.right(sensor, health.at_ms)
         if at_ms > now_ms + AHEAD_MS:
             self.refused["clock-ahead"] += 1
             return
         if health.status != "online":
-            self._heard_ms.pop(sensor, None)
             return
-        self._hear_of(sensor, min(at_ms, now_ms))
+        if sensor in self._plan.sensor_index:
+            self._hear_of(sensor, min(at_ms, now_ms))
+            if not retained:  # a retained heartbeat was told before
+                self._hear_links(sensor, health.hears, min(at_ms, now_ms))
         # While a sensor still holds back what it heard, silence proves nothing: time waits for it. And a clock that is
         # slightly ahead is taken at our own time, as the border does with what it heard.
         if health.spooled == 0:
             self.reached_ms = max(self.reached_ms, min(at_ms, now_ms))
 
+    def _hear_links(self, sensor: str, hears: Mapping[str, int], at_ms: int) -> None:
+        row = self._plan.sensor_index
+        self._links += [(at_ms, row[sensor], row[other], dbm) for other, dbm in hears.items() if other in row]
+
     def _hear_of(self, sensor: str, at_ms: int) -> None:
         self._signs.append((self._plan.sensor_index[sensor], at_ms))
-        self._heard_ms[sensor] = max(at_ms, self._heard_ms.get(sensor, 0))
 
 
 def _sensor_of(message: Message) -> str:

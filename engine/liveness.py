@@ -48,7 +48,8 @@ class Liveness:
     def __init__(self, plan: Plan) -> None:
         self.serves = serves(plan)
         self._told = False
-        self._sensor, self._at_ms = np.zeros(0, np.int32), np.zeros(0, np.int64)
+        # Facts whose second is open: sensor, at_ms. In one piece, as operators ask while presence goes on.
+        self._open: tuple[Rows, Times] = np.zeros(0, np.int32), np.zeros(0, np.int64)
         self._last_ms = np.full(len(plan.sensors), NEVER_MS, np.int64)
         self._deaf_ms = np.full(len(plan.zones), NEVER_MS, np.int64)
         self._zone_ms = self._newest_by_zone()
@@ -56,15 +57,16 @@ class Liveness:
     def tell(self, sensor: npt.ArrayLike, at_ms: npt.ArrayLike) -> None:
         """These sensors (rows of plan.sensors) were live at these instants; in any order, and as often as they say."""
         self._told = True
-        self._sensor = np.append(self._sensor, np.asarray(sensor, np.int32))
-        self._at_ms = np.append(self._at_ms, np.asarray(at_ms, np.int64))
+        sensors, times_ms = self._open
+        self._open = np.append(sensors, np.asarray(sensor, np.int32)), np.append(times_ms, np.asarray(at_ms, np.int64))
 
     def close(self, until_ms: int, heard: Readings | None = None) -> None:
         """Take in the facts about seconds before *until_ms*, and the readings of the last of these seconds."""
-        ready = self._at_ms < until_ms
+        sensors, times_ms = self._open
+        ready = times_ms < until_ms
         if ready.any():
-            sensor, tick = self._sensor[ready], self._at_ms[ready] // TICK_MS
-            self._sensor, self._at_ms = self._sensor[~ready], self._at_ms[~ready]
+            sensor, tick = sensors[ready], times_ms[ready] // TICK_MS
+            self._open = sensors[~ready], times_ms[~ready]
             for second in np.unique(tick).tolist():
                 self._hear_of(np.unique(sensor[tick == second]), second * TICK_MS)
         if heard is not None and heard.size:
@@ -78,6 +80,13 @@ class Liveness:
         lives: Mask = (self._last_ms != NEVER_MS) & (at_ms - self._last_ms <= SILENT_MS)
         return lives
 
+    def newest_ms(self) -> Times:
+        """(sensors,): the newest sign of life of each, also in seconds still open; NEVER_MS where there was none."""
+        sensors, times_ms = self._open
+        newest: Times = self._last_ms.copy()
+        np.maximum.at(newest, sensors, times_ms)
+        return newest
+
     def was_deaf(self, zone: int, at_ms: int, within_ms: int) -> bool:
         """Whether all sensors of *zone* were silent at *at_ms*, or at some time not longer before it."""
         if not self._told or not self.serves[zone].any():
@@ -87,11 +96,13 @@ class Liveness:
 
     def keep(self) -> Kept:
         """In a fixed order of facts: how they came leaves no trace."""
-        order = np.lexsort((self._sensor, self._at_ms))
-        return Kept(self._told, self._sensor[order], self._at_ms[order], self._last_ms, self._deaf_ms)
+        sensors, times_ms = self._open
+        order = np.lexsort((sensors, times_ms))
+        return Kept(self._told, sensors[order], times_ms[order], self._last_ms, self._deaf_ms)
 
     def resume(self, kept: Kept) -> None:
-        self._told, self._sensor, self._at_ms, self._last_ms, self._deaf_ms = kept
+        self._told, sensors, times_ms, self._last_ms, self._deaf_ms = kept
+        self._open = sensors, times_ms
         self._zone_ms = self._newest_by_zone()
 
     def _hear_of(self, sensor: npt.NDArray[np.intp], at_ms: int) -> None:

@@ -61,12 +61,13 @@ class Zone:
 
 @dataclass(frozen=True)
 class Sensor:
-    """Where a sensor hangs."""
+    """Where a sensor hangs. bssid  six octets, of the access point beside it whose beacons other sensors hear"""
 
     key: str
     level: str
     x_m: float
     y_m: float
+    bssid: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -15,22 +15,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.belief import MIDDLE_DBM, Air, Beliefs, Heard, Rows, advance, nowhere
-from engine.cells import Ints, blur_of
+from engine.belief import MIDDLE_DBM, Air, Heard, Rows, advance, nowhere
+from engine.cells import Floats, Ints, blur_of
+from engine.fixes import Fixes, explained
 from engine.motion import SPELL, watch
 from engine.phones import LOUDNESS_DB, Phones
 from engine.plan import Plan
 from engine.radio import Radio
 from engine.readings import Readings, readings
 from engine.tuning import Tuning
+from engine.walking import Beliefs
 from engine.zones import Chances, Zones, chances, zone_shares
 
 Tracks = npt.NDArray[np.void]
 Mask = npt.NDArray[np.bool_]
 
 UNPLACED = -1  # the level of a device that was never placed
-# Of a two-dimensional normal distribution, 90 % lies within so many standard deviations.
-RADIUS_90 = 2.146
 
 TRACK = np.dtype([
     ("at_ms", np.int64),  # instant of the last sighting
@@ -68,7 +68,7 @@ class Locator:
     """Places devices by one radio model."""
 
     def __init__(self, plan: Plan, radio: Radio, tuning: Tuning) -> None:
-        self._tuning, self._floor = tuning, radio.cells.floor()
+        self._tuning, self._cells, self._floor = tuning, radio.cells, radio.cells.floor()
         self._shares, self._zones = zone_shares(plan, radio.cells), len(plan.zones)
         self._phones = Phones(radio, tuning.phone_db)
         low_x_m, low_y_m = radio.cells.low_m
@@ -79,6 +79,7 @@ class Locator:
             np.zeros_like(self._phones.silent_log[:, 0]), np.zeros(len(plan.sensors), np.bool_),
             plan.sensor_level.astype(np.int64), plan.anchors_m[:, 0] - low_x_m, plan.anchors_m[:, 1] - low_y_m,
         )  # fmt: skip
+        self._no_fixes: Floats = np.zeros((0, len(radio.cells)), np.float32)
         self._compile()
 
     def locate(
@@ -111,16 +112,44 @@ class Locator:
         loudness = self._phones.loudness(tracks["loudness"])
         told = Heard(
             first, sensor, signal_dbm, fresh, away_s, blur_of(motion.walked_s), motion.moved,
-            np.minimum(motion.news, soon), soon, *loudness,
+            np.minimum(motion.news, soon), soon, *loudness, np.zeros_like(first), self._no_fixes,
         )  # fmt: skip
+        loudest = np.lexsort((signal_dbm, device))[first[1:] - 1]
+        cell, found = self._advance(
+            tracks, beliefs, rows, at_ms, told, np.lexsort((sensor[loudest], loudness.nearest)), here
+        )
+        tracks["loudness"] = self._phones.learn(tracks["loudness"], cell, told, self._air.silence)
+        return found
+
+    def fix(
+        self, tracks: Tracks, beliefs: Beliefs, rows: Rows, at_ms: Ints, told: Fixes, of: Rows, here: Zones
+    ) -> Chances:
+        """Advance as `locate` does, by positions that a controller computed.
+
+        told  fixes of these devices, at least one of each        of    (fixes,) which of the tracks each is about
+
+        Nothing is learnt of the phone's loudness, and no silence counts: the controller has other ears.
+        """
+        devices, order = len(tracks), np.argsort(of, kind="stable")
+        fresh = tracks["level"] == UNPLACED
+        away_s = (np.where(fresh, 0, at_ms - tracks["at_ms"]) / 1_000).astype(np.float32)
+        none, one, usual = np.zeros(devices, np.float32), np.ones(devices, np.float32), np.zeros(devices, np.intp)
+        found = Heard(
+            np.zeros(devices + 1, np.int64), np.zeros(0, np.intp), np.zeros(0, np.float32), fresh, away_s,
+            blur_of(away_s), one, one, one, none, none, usual,
+            np.searchsorted(of[order], np.arange(devices + 1)), explained(self._cells, told.at(order)),
+        )  # fmt: skip
+        return self._advance(tracks, beliefs, rows, at_ms, found, np.arange(devices), here)[1]
+
+    def _advance(
+        self, tracks: Tracks, beliefs: Beliefs, rows: Rows, at_ms: Ints, told: Heard, order: Rows, here: Zones
+    ) -> tuple[Ints, Chances]:
+        """The most probable cell of each, and the chances of its zones."""
         place = nowhere(len(tracks), self._zones)
-        loudest = np.lexsort((signal_dbm, device))[told.first[1:] - 1]
-        order = np.lexsort((sensor[loudest], loudness.nearest))
         advance(self._floor, self._air, self._shares, told, order, beliefs, rows, place)
-        tracks["loudness"] = self._phones.learn(tracks["loudness"], place.cell, told, self._air.silence)
         tracks["at_ms"], tracks["level"], tracks["x_m"], tracks["y_m"] = at_ms, place.level, place.x_m, place.y_m
         tracks["sigma_m"] = np.sqrt(np.maximum(place.variance_m2, 0.5) / 2)
-        return chances(place.zones, here)
+        return place.cell, chances(place.zones, here)
 
     def _compile(self) -> None:
         """Once for each machine that takes seconds, and no member should wait for it."""

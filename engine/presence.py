@@ -25,13 +25,16 @@ from engine.events import (
     ZoneDwelt,
     ZoneEntered,
     ZoneLeft,
+    dwell_class,
     id_of,
 )
+from engine.fixes import RADIUS_90, Fixes, fixes
+from engine.links import Heard, Links
 from engine.liveness import Liveness
 from engine.plan import NOWHERE, Plan
-from engine.position import RADIUS_90, TRACK, UNPLACED, Locator, Sightings, unplaced
+from engine.position import TRACK, UNPLACED, Locator, Sightings, unplaced
 from engine.radio import Radio
-from engine.readings import TICK_MS, Alignment, Readings
+from engine.readings import TICK_MS, Aligned, Alignment, Readings, readings
 from engine.roster import Roster
 from engine.stays import NEVER_MS, STAY, Changes, advance_all, end_all, outside
 from engine.tuning import Tuning
@@ -65,14 +68,16 @@ class Presence:
     """One mall's members. Its result depends on the order of readings and instants given, never on how they are cut."""
 
     def __init__(self, plan: Plan, tuning: Tuning, radio: Radio | None = None) -> None:
-        """radio  of this plan, fitted or surveyed; None for the usual one"""
+        """radio  of this plan, as surveyed; None for the usual one, to be fitted to what sensors hear of each other"""
         self._plan, self._tuning = plan, tuning
-        radio = Radio.of(plan) if radio is None else radio
-        self._cells = radio.cells
-        self._locator = Locator(plan, radio, tuning)
+        self.links, self._may_fit = Links(plan), radio is None
+        self.radio = Radio.of(plan) if radio is None else radio
+        self._cells = self.radio.cells
+        self._locator = Locator(plan, self.radio, tuning)
         self._patience_ms = patience(tuning)
         self._alignment = Alignment(tuning.lateness_ms)
-        self._liveness = Liveness(plan)
+        self._fixing = Aligned(tuning.lateness_ms, fixes())
+        self.liveness = Liveness(plan)
         self._roster = Roster(ROW, len(self._cells))
         self._no_timer_before_ms = 0
         self._sightings: list[Sightings] = []
@@ -84,12 +89,19 @@ class Presence:
 
     @property
     def late(self) -> int:
-        """Readings that came too late to count."""
-        return self._alignment.late
+        """Readings and fixes that came too late to count."""
+        return self._alignment.late + self._fixing.late
 
     def absorb(self, heard: Readings) -> list[PresenceEvent]:
         """Take readings in the order they came. Returns what became certain by them."""
         self._alignment.add(heard)
+        return self._close()
+
+    def place(self, told: Fixes) -> list[PresenceEvent]:
+        """Take fixes of a controller, as `absorb` takes readings: in the order they came, between what came then."""
+        self._fixing.reach(self._alignment.newest_ms)
+        self._fixing.add(told)
+        self._alignment.reach(self._fixing.newest_ms)
         return self._close()
 
     def expire(self, now_ms: int) -> list[PresenceEvent]:
@@ -102,11 +114,17 @@ class Presence:
 
         It moves no time; it says whose silence is evidence. Give it before the readings of the same time.
         """
-        self._liveness.tell(sensor, at_ms)
+        self.liveness.tell(sensor, at_ms)
+
+    def hear_links(self, told: Heard) -> None:
+        """What sensors heard of each other. Like their signs of life, it moves no time."""
+        if self._may_fit:
+            self.links.tell(told)
 
     def forget(self, member: int, at_ms: int) -> list[PresenceEvent]:
         """The member withdrew consent at at_ms: their visit ends, and nothing of them is kept."""
         self._alignment.forget(member)
+        self._fixing.forget(member)
         rows, known = self._roster.find(np.array([member], np.int64))
         if not known[0]:
             return []
@@ -140,11 +158,13 @@ class Presence:
         waiting = self._alignment
         kept = snapshot.Kept(
             newest_ms=waiting.newest_ms,
-            late=waiting.late,
+            late=self.late,
             pending=waiting.pending(),
+            fixes=self._fixing.pending(),
             table=self._roster.in_order(),
             beliefs=self._roster.beliefs[self._roster.rows],
-            liveness=self._liveness.keep(),
+            liveness=self.liveness.keep(),
+            links=self.links.keep(),
         )
         return snapshot.pack(kept, self._plan, self._cells)
 
@@ -152,8 +172,12 @@ class Presence:
         """Go on from a snapshot, also one of an earlier version of the plan. Raises snapshot.Unusable."""
         kept = snapshot.unpack(blob, self._plan, self._cells, ROW)
         self._alignment.resume(kept.pending, kept.newest_ms, kept.late)
+        self._fixing.resume(kept.fixes, kept.newest_ms, 0)
         self._roster.fill(kept.table, kept.beliefs)
-        self._liveness.resume(kept.liveness)
+        self.liveness.resume(kept.liveness)
+        self.links.resume(kept.links)
+        if kept.links.fitted is not None:
+            self._go_by(Radio.of(self._plan, kept.links.fitted))
         self._no_timer_before_ms, self._sightings = 0, []
 
     # -- one second at a time ---------------------------------------------------------------------
@@ -161,32 +185,52 @@ class Presence:
     def _close(self) -> list[PresenceEvent]:
         events: list[PresenceEvent] = []
         self._sightings = []
-        for tick_ms, heard in self._alignment.closed():
+        self._fixing.reach(self._alignment.newest_ms)
+        heard, told = dict(self._alignment.closed()), dict(self._fixing.closed())
+        for tick_ms in sorted({*heard, *told}):
             events += self._expire_before(tick_ms)
-            self._liveness.close(tick_ms + TICK_MS, heard)
-            events += self._hear(tick_ms, heard)
+            self._fit_before(tick_ms)
+            of_second = heard.get(tick_ms, NOTHING_HEARD)
+            self.liveness.close(tick_ms + TICK_MS, of_second)
+            events += self._hear(tick_ms, of_second, told.get(tick_ms, NOTHING_TOLD))
         events += self._expire_before(self.reached_ms)
-        self._liveness.close(self.reached_ms)
+        self._fit_before(self.reached_ms)
+        self.liveness.close(self.reached_ms)
         return events
 
-    def _hear(self, tick_ms: int, heard: Readings) -> Iterator[PresenceEvent]:
-        """One closed second in which someone was heard."""
-        member, first, of = np.unique(heard.device, return_index=True, return_inverse=True)
-        at_ms = np.zeros(len(member), np.int64)
-        np.maximum.at(at_ms, of, heard.t_ms)
-        rows = self._admitted(member, heard.t_ms[first])
+    def _fit_before(self, until_ms: int) -> None:
+        """Where a fit fell due before *until_ms*, go by it from there on. Everybody stays where they are believed."""
+        fitted = self.links.close(until_ms)
+        if fitted is not None:
+            self._go_by(Radio.of(self._plan, fitted))
+            # How loud a phone seemed was told by the model before.
+            self._table["track"]["loudness"] = 0
+
+    def _go_by(self, radio: Radio) -> None:
+        self.radio, self._locator = radio, Locator(self._plan, radio, self._tuning)
+
+    def _hear(self, tick_ms: int, heard: Readings, told: Fixes) -> Iterator[PresenceEvent]:
+        """One closed second in which someone was heard, or placed by a controller."""
+        t_ms = np.concatenate((heard.t_ms, told.t_ms))
+        member, of = np.unique(np.concatenate((heard.device, told.device)), return_inverse=True)
+        first_ms, at_ms = np.full(len(member), tick_ms + TICK_MS), np.zeros(len(member), np.int64)
+        np.minimum.at(first_ms, of, t_ms)
+        np.maximum.at(at_ms, of, t_ms)
+        rows = self._admitted(member, first_ms)
         visit, table = self._table["visit"], self._table
 
         back = visit["stage"][rows] >= Stage.SILENT
-        for row, resumed_ms in zip(rows[back].tolist(), heard.t_ms[first[back]].tolist(), strict=True):
+        for row, resumed_ms in zip(rows[back].tolist(), first_ms[back].tolist(), strict=True):
             yield VisitResumed(*self._about(row, resumed_ms, "visit.resumed", resumed_ms))
         visit["stage"][rows[back]] = Stage.OPEN
         visit["last_ms"][rows] = at_ms
 
-        track = table["track"][rows]
-        live = self._liveness.live(tick_ms + TICK_MS)
-        here = table["stay"]["zone"][rows]
-        chances = self._locator.locate(track, self._roster.beliefs, rows, at_ms, heard, of, live, here)
+        track, beliefs = table["track"][rows], self._roster.beliefs
+        live, here = self.liveness.live(tick_ms + TICK_MS), table["stay"]["zone"][rows]
+        if not told.size:
+            chances = self._locator.locate(track, beliefs, rows, at_ms, heard, of, live, here)
+        else:
+            chances = self._heard_and_told(track, rows, at_ms, heard, told, of, live, here)
         table["track"][rows] = track
         self._sightings.append(_sightings(member, track, chances))
 
@@ -194,6 +238,33 @@ class Presence:
         yield from self._vote(rows[window], at_ms[window], Chances(*(column[window] for column in chances)))
         soonest = due_ms(visit[rows], self._patience_ms)
         self._no_timer_before_ms = min(self._no_timer_before_ms, int(soonest.min()))
+
+    def _heard_and_told(
+        self,
+        track: npt.NDArray[np.void],
+        rows: Rows,
+        at_ms: npt.NDArray[np.int64],
+        heard: Readings,
+        told: Fixes,
+        of: Rows,
+        live: npt.NDArray[np.bool_],
+        here: npt.NDArray[np.int16],
+    ) -> Chances:
+        """First what was heard of members, then what a controller told: whoever has both has the chances after both."""
+        many = len(track)
+        chances = Chances(np.full(many, NOWHERE, np.int16), np.zeros(many), np.zeros(many))
+        for evidence, about in ((heard, of[: heard.size]), (told, of[heard.size :])):
+            if not evidence.size:
+                continue
+            who, which = np.unique(about, return_inverse=True)
+            mine, of_them, beliefs = track[who], rows[who], self._roster.beliefs
+            if isinstance(evidence, Fixes):
+                found = self._locator.fix(mine, beliefs, of_them, at_ms[who], evidence, which, here[who])
+            else:
+                found = self._locator.locate(mine, beliefs, of_them, at_ms[who], evidence, which, live, here[who])
+            track[who] = mine
+            chances.zone[who], chances.p[who], chances.p_here[who] = found
+        return chances
 
     def _vote(self, rows: Rows, at_ms: npt.NDArray[np.int64], chances: Chances) -> Iterator[PresenceEvent]:
         """One window each for *rows*: visits may start, stays begin, pass a mark and end."""
@@ -231,7 +302,7 @@ class Presence:
             if self._no_timer_before_ms >= until_ms:
                 return
             second_over_ms = (self._no_timer_before_ms // TICK_MS + 1) * TICK_MS
-            self._liveness.close(second_over_ms)
+            self.liveness.close(second_over_ms)
             soon = due < second_over_ms
             rows, over = everyone[soon], []
             for row, row_due in zip(rows.tolist(), due[soon].tolist(), strict=True):
@@ -253,7 +324,7 @@ class Presence:
                 yield VisitSilent(*self._about(row, due, "visit.silent", last_ms), last_ms=last_ms)
             case Stage.SILENT if stay["zone"] != NOWHERE:
                 # The longest sleep of a phone must have passed with somebody listening, or silence says nothing.
-                deaf = self._liveness.was_deaf(int(stay["zone"]), due, within_ms=self._tuning.silent_ms)
+                deaf = self.liveness.was_deaf(int(stay["zone"]), due, within_ms=self._tuning.silent_ms)
                 yield self._left(row, stay, SENSOR_OUTAGE if deaf else SILENT, due)
             case Stage.INACTIVE:
                 yield from self._end(row, SILENT, last_ms)
@@ -274,7 +345,8 @@ class Presence:
         zone, since_ms = self._plan.zones[int(stay["zone"])].key, int(stay["since_ms"])
         here_ms = max(min(int(stay["here_ms"]), at_ms), since_ms)
         about = self._about(row, here_ms, "zone.left", zone, since_ms, here_ms)
-        return ZoneLeft(*about, zone=zone, dwell_ms=here_ms - since_ms, cause=cause)
+        dwell_ms = here_ms - since_ms
+        return ZoneLeft(*about, zone=zone, dwell_ms=dwell_ms, cause=cause, dwell_class=dwell_class(dwell_ms))
 
     def _about(self, row: int, at_ms: int, *cause: object) -> tuple[str, int, int, str]:
         """What every event begins with: id, instant, member, visit."""
@@ -302,6 +374,7 @@ class Presence:
         return rows
 
 
+NOTHING_HEARD, NOTHING_TOLD = readings(), fixes()
 NO_SIGHTINGS = Sightings(
     *(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int16, *([np.float32] * 3), np.int16, np.float32))
 )

@@ -177,6 +177,7 @@ def fit(plan: Plan, links: Links) -> Propagation:
     on = np.flatnonzero(heard.any(axis=1))  # transmitters that were heard at all
     silent = np.zeros_like(heard)
     silent[on] = ~heard[on]
+    silent[:, ~heard.any(axis=0)] = False  # whoever hears nobody is deaf, and no proof of how signals fade
     np.fill_diagonal(silent, False)
 
     def misfit(tried: Propagation) -> tuple[float, Propagation]:

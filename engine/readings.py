@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,9 @@ class Readings(NamedTuple):
     def by_time(self) -> Readings:
         """By time alone, equal ones as they came."""
         return self.at(np.argsort(self.t_ms, kind="stable"))
+
+    def and_also(self, others: list[Readings]) -> Readings:
+        return joined(others) if others else self
 
     def columns(self) -> list[bytes]:
         return [column.tobytes() for column in self]
@@ -100,27 +103,44 @@ def joined(parts: list[Readings]) -> Readings:
     return Readings(*(np.concatenate(columns) for columns in zip(*parts, strict=True))) if parts else readings()
 
 
-class Alignment:
-    """Holds readings back until their second is closed: the newest event time has passed it by *lateness_ms*."""
+class Timed(Protocol):
+    """Columns of evidence about devices: Readings, or the Fixes of a controller."""
 
-    def __init__(self, lateness_ms: int) -> None:
-        self._lateness_ms = lateness_ms
-        self._pending: list[Readings] = []
+    @property
+    def t_ms(self) -> Times: ...
+    @property
+    def device(self) -> Members: ...
+    @property
+    def size(self) -> int: ...
+    def at(self, rows: Mask | slice) -> Self: ...
+    def in_order(self) -> Self: ...
+    def and_also(self, others: list[Self]) -> Self: ...
+
+
+Evidence = TypeVar("Evidence", bound=Timed)
+
+
+class Aligned(Generic[Evidence]):
+    """Holds evidence back until its second is closed: the newest event time has passed it by *lateness_ms*."""
+
+    def __init__(self, lateness_ms: int, nothing: Evidence) -> None:
+        self._lateness_ms, self._nothing = lateness_ms, nothing
+        self._pending: list[Evidence] = []
         self._given_out_ms = BEGINNING_MS
         self.newest_ms = BEGINNING_MS
-        self.late = 0  # readings that came after their second was closed
+        self.late = 0  # rows that came after their second was closed
 
     @property
     def closed_ms(self) -> int:
         """Every second before this is closed. A multiple of TICK_MS."""
         return max(self.newest_ms - self._lateness_ms, BEGINNING_MS) // TICK_MS * TICK_MS
 
-    def add(self, heard: Readings) -> None:
-        """Take readings in the order they came; the late ones among them are counted and dropped."""
+    def add(self, heard: Evidence) -> None:
+        """Take rows in the order they came; the late ones among them are counted and dropped."""
         if not heard.size:
             return
         newest_ms = np.maximum.accumulate(np.maximum(heard.t_ms, self.newest_ms))
-        # Compared to the newest reading before it, and so blind to where one call ends and the next begins.
+        # Compared to the newest row before it, and so blind to where one call ends and the next begins.
         open_from_ms = (newest_ms - self._lateness_ms) // TICK_MS * TICK_MS
         in_time = heard.t_ms >= np.maximum(open_from_ms, BEGINNING_MS)
         self.late += heard.size - int(np.count_nonzero(in_time))
@@ -134,12 +154,12 @@ class Alignment:
     def forget(self, device: int) -> None:
         self._pending = [part.at(part.device != device) for part in self._pending]
 
-    def closed(self) -> Iterator[tuple[int, Readings]]:
-        """Give out each closed second in which someone was heard, once: its start, and its readings in order."""
+    def closed(self) -> Iterator[tuple[int, Evidence]]:
+        """Give out each closed second of which something was told, once: its start, and its rows in order."""
         if self._given_out_ms == self.closed_ms:
             return  # what has come since waits for its second
         self._given_out_ms = self.closed_ms
-        heard = joined(self._pending)
+        heard = self._nothing.and_also(self._pending)
         ready = heard.t_ms < self.closed_ms
         self._pending = [heard.at(~ready)]
         heard = heard.at(ready).in_order()
@@ -148,11 +168,18 @@ class Alignment:
         for start, end in pairwise(cuts):
             yield int(tick[start]) * TICK_MS, heard.at(slice(start, end))
 
-    def pending(self) -> Readings:
+    def pending(self) -> Evidence:
         """What waits for its second to close, in a fixed order."""
-        return joined(self._pending).in_order()
+        return self._nothing.and_also(self._pending).in_order()
 
-    def resume(self, pending: Readings, newest_ms: int, late: int) -> None:
+    def resume(self, pending: Evidence, newest_ms: int, late: int) -> None:
         """Take up where another alignment stopped."""
         self._pending, self.newest_ms, self.late = [pending], newest_ms, late
         self._given_out_ms = BEGINNING_MS
+
+
+class Alignment(Aligned[Readings]):
+    """Of readings."""
+
+    def __init__(self, lateness_ms: int) -> None:
+        super().__init__(lateness_ms, readings())

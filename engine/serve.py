@@ -28,7 +28,7 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 from fastapi import FastAPI
 
-from engine import api, picture, status
+from engine import api, covering, picture, status
 from engine.access import Access
 from engine.app import create_app
 from engine.batches import Border
@@ -51,7 +51,7 @@ from engine.stream import Stream
 from engine.surroundings import Surroundings
 from engine.tuning import Tuning
 from rules import api as rules_api
-from rules import book_api, channels_api, explain_api, receipts_api
+from rules import book_api, channels_api, explain_api, receipts_api, residents_api
 from rules.book import Book, Mall
 from rules.codes import Codes
 from rules.coupons import Coupons
@@ -196,7 +196,9 @@ class Engine:
             connected=self.subscriber.connected,
             sensors_silent=list(ingest.silent()),
             clocks_wrong=[SensorClock(sensor=s, off_ms=ms) for s, ms in sorted(ingest.clocks.wrong.items())],
+            radio=status.radio_fit(ingest.presence.links),
             observations=ingest.observations,
+            fixes=ingest.fixes,
             late_observations=ingest.presence.late,
             missing_batches=sum(ingest.border.gaps().values()),
             refused=refused + [SensorFault(sensor="", reason=r, count=n) for r, n in sorted(ingest.refused.items())],
@@ -222,12 +224,13 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
     ingest = Ingest(
         plan=plan,
         presence=Presence(plan, tuning),
-        border=Border(plan.sensor_index),
+        border=Border(plan.sensor_index, settings.controllers),
         identity=identity,
         ledger=ledger,
         subscriber=subscriber,
         keys=keys,
         pace=settings.pace,
+        controllers=settings.controllers,
     )
     ingest.start()
     codes = Codes(keys.codes, keys.code_digests)
@@ -282,6 +285,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             ready=around.why_not_ready,
         ),
         status.routes(access, engine.status),
+        covering.routes(plan, lambda: ingest.presence.radio, tuning, access),
         rules_api.routes(
             ledger=ledger,
             wallets=Wallets(codes, identity, shops, settings.pace, book.calendar.timezone, delivery.channels.open),
@@ -300,6 +304,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
         book_api.routes(ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace),
         channels_api.routes(ledger, delivery, access, clock),
+        residents_api.routes(ledger, access, clock),
     ]
     return engine, create_app(routers, PAGES_FOLDER)
 

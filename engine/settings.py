@@ -93,6 +93,10 @@ class Settings(BaseSettings):
         "",
         description="One more channel, as an apprise URL with {address} in it; empty: there is none.",
     )
+    controllers: tuple[str, ...] = Field(
+        (),
+        description="Names of Wi-Fi controllers whose positions are believed; what others publish as such is refused.",
+    )
     pace: Pace = Field(
         REAL,
         description="The clock as [anchor_ms, started_ms, speed]: [0, 0, 1] is real time. The demo sets it.",

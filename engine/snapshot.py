@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine import liveness
+from engine import fixes, links, liveness
 from engine.cells import Cells
 from engine.plan import NOWHERE, Plan
 from engine.position import UNPLACED
+from engine.radio import Propagation
 from engine.readings import Readings, from_columns
 from engine.stays import end_all
 
-VERSION = 3
+VERSION = 4
 
 Table = npt.NDArray[np.void]
 Beliefs = npt.NDArray[np.uint8]
@@ -34,9 +35,20 @@ class Kept(NamedTuple):
     newest_ms: int
     late: int
     pending: Readings
+    fixes: fixes.Fixes  # those that wait for their second
     table: Table
     beliefs: Beliefs  # (rows of table, cells), see engine.position
     liveness: liveness.Kept
+    links: links.Kept
+
+
+class _Fit(msgspec.Struct):
+    """What was fitted; the rest of a snapshot is not looked at."""
+
+    sensors: list[str]
+    fitted: (
+        Annotated[list[float], msgspec.Meta(min_length=5)] | None
+    )  # the numbers of a Propagation, then each sensor's
 
 
 class _Written(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,12 +59,18 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     newest_ms: int
     late: int
     pending: list[bytes]
+    fixes: list[bytes]
     cells: bytes  # digest of where they lie: places are forgotten when the floor was redrawn
     beliefs: bytes
     told_of_sensors: bool
     signs: list[
         bytes
     ]  # sensor and instant of those whose second is open, newest of each sensor, last deaf of each zone
+    waiting: bytes  # what sensors heard of each other in seconds still open, 4 numbers a row
+    pairs: bytes  # and in those before, likewise
+    due_ms: int
+    fitted: Annotated[list[float], msgspec.Meta(min_length=5)] | None
+    fitted_ms: int
     fields: str  # of the table: a snapshot of other columns must not be misread
     table: bytes
 
@@ -67,10 +85,16 @@ def pack(kept: Kept, plan: Plan, cells: Cells) -> bytes:
             newest_ms=kept.newest_ms,
             late=kept.late,
             pending=kept.pending.columns(),
+            fixes=kept.fixes.columns(),
             cells=_digest(cells),
             beliefs=kept.beliefs.tobytes(),
             told_of_sensors=kept.liveness.told,
             signs=[column.tobytes() for column in kept.liveness[1:]],
+            waiting=np.stack(kept.links.waiting).tobytes(),
+            pairs=np.stack(kept.links.pairs).tobytes(),
+            due_ms=kept.links.due_ms,
+            fitted=_numbers(kept.links.fitted),
+            fitted_ms=kept.links.fitted_ms,
             fields=_fields(kept.table.dtype),
             table=kept.table.tobytes(),
         )
@@ -91,14 +115,54 @@ def unpack(blob: bytes, plan: Plan, cells: Cells, row_type: np.dtype[np.void]) -
             raise Unusable("a snapshot with other columns")
         table = np.frombuffer(written.table, row_type).copy()
         beliefs = _beliefs(written, cells, table)
-        pending = from_columns(written.pending)
+        pending, fixed = from_columns(written.pending), fixes.from_columns(written.fixes)
         signs = _signs(written)
+        heard_of = _links(written)
     except (msgspec.DecodeError, ValueError) as problem:
         raise problem if isinstance(problem, Unusable) else Unusable(f"not a snapshot: {problem}") from problem
     sensor = _found_again(written.sensors, plan.sensor_index)
     _carry_over(table, written, plan)
+    level = _found_again(written.levels, plan.level_index).astype(np.int16)
+    fixed = fixed._replace(level=level[fixed.level])
     heard, liveness_now = _heard_by(pending, sensor), _signs_of(signs, written, sensor, plan)
-    return Kept(written.newest_ms, written.late, heard, table, beliefs, liveness_now)
+    links_now = links.moved(heard_of, sensor, len(plan.sensors))
+    return Kept(written.newest_ms, written.late, heard, fixed, table, beliefs, liveness_now, links_now)
+
+
+def fitted(blob: bytes, plan: Plan) -> Propagation | None:
+    """The radio model that was fitted when the snapshot was made, if one was. Raises Unusable."""
+    try:
+        written = msgspec.msgpack.decode(blob, type=_Fit)
+    except msgspec.DecodeError as problem:
+        raise Unusable(f"not a snapshot: {problem}") from problem
+    kept = links.Kept(links.heard(), links.Pairs(*links.heard()), 0, _propagation(written.fitted), 0)
+    return links.moved(kept, _found_again(written.sensors, plan.sensor_index), len(plan.sensors)).fitted
+
+
+def _numbers(fitted: Propagation | None) -> list[float] | None:
+    if fitted is None:
+        return None
+    louder_db = [] if fitted.sensor_db is None else fitted.sensor_db.tolist()
+    return [*map(float, fitted[:5]), *louder_db]
+
+
+def _propagation(numbers: list[float] | None) -> Propagation | None:
+    if numbers is None:
+        return None
+    at_1_m_dbm, exponent, floor_db, detour_m, spread_db, *louder_db = numbers
+    return Propagation(at_1_m_dbm, exponent, floor_db, detour_m, spread_db, np.array(louder_db))
+
+
+def _links(written: _Written) -> links.Kept:
+    """As written, with the rows of the old plan. Raises ValueError."""
+    waiting, pairs = (
+        links.heard(*np.frombuffer(rows, np.int64).reshape(4, -1)) for rows in (written.waiting, written.pairs)
+    )
+    sensors = len(written.sensors)
+    if any(((rows < 0) | (rows >= sensors)).any() for rows in (*waiting[1:3], *pairs[:2])):
+        raise ValueError("links of sensors that it does not have")
+    model = _propagation(written.fitted)
+    return links.Kept(waiting, links.Pairs(*pairs), written.due_ms, model, written.fitted_ms)
 
 
 def _fields(row_type: np.dtype[np.void]) -> str:

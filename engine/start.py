@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine import zones_file
+from engine import covering, zones_file
 from engine.keys import Role
 from engine.ledger import open_ledger
 from engine.plan import Plan
+from engine.radio import Radio
 from engine.settings import NOT_SETTINGS, SETTINGS_FILE, Settings
 from rules.book import Book, Mall
 from rules.past import member_of
@@ -97,6 +98,17 @@ def book_text(path: Path) -> str:
 
 def read_the_book(settings: Settings, plan: Plan) -> Book:
     return parse_book(book_text(settings.book_path), Mall.of(plan), name=settings.book_path.name)
+
+
+def read_radio(settings: Settings, plan: Plan) -> Radio:
+    """As the engine of these settings fitted it; the usual one where no engine ran yet. Raises NoLedger."""
+    if not settings.ledger_url and not (settings.data_folder / "ledger.sqlite").exists():
+        return Radio.of(plan)
+    ledger = open_ledger(settings.ledger, object)
+    try:
+        return covering.kept_radio(plan, ledger)
+    finally:
+        ledger.close()
 
 
 def subject_of(settings: Settings, role: Role, named: str) -> str:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from engine.access import Access
+from engine.links import Links
 
 
 class SensorFault(BaseModel):
@@ -21,6 +22,17 @@ class SensorClock(BaseModel):
     off_ms: int = Field(description="What is added to its times to put them right; negative where it is ahead")
 
 
+class RadioFit(BaseModel):
+    """The radio model as fitted to what sensors hear of each other; see engine.radio.Propagation."""
+
+    fitted_ms: int = Field(description="Event time")
+    at_1_m_dbm: float
+    exponent: float
+    floor_db: float
+    detour_m: float
+    spread_db: float
+
+
 class Status(BaseModel):
     clock_ms: int
     reached_ms: int = Field(description="Event time, as far as sensors have told")
@@ -28,10 +40,19 @@ class Status(BaseModel):
     connected: bool = Field(description="Whether the broker is there")
     sensors_silent: list[str]
     clocks_wrong: list[SensorClock] = Field(description="Sensors whose clocks are wrong; what they hear is put right")
+    radio: RadioFit | None = Field(description="null while the usual model is gone by, as nothing was fitted yet")
     observations: int = Field(description="Rows taken in since the process started")
-    late_observations: int = Field(description="Rows that came after their second was closed")
+    fixes: int = Field(description="Positions taken from controllers since the process started")
+    late_observations: int = Field(description="Rows of either that came after their second was closed")
     missing_batches: int = Field(description="Batches that sensors numbered and that never came")
     refused: list[SensorFault] = Field(description="Payloads refused; `repeat` among the reasons is no fault")
+
+
+def radio_fit(links: Links) -> RadioFit | None:
+    if links.fitted is None:
+        return None
+    numbers = {name: round(float(getattr(links.fitted, name)), 2) for name in links.fitted._fields[:5]}
+    return RadioFit(fitted_ms=links.fitted_ms, **numbers)
 
 
 def routes(access: Access, status: Callable[[], Status]) -> APIRouter:

@@ -81,9 +81,10 @@ class Tuning(BaseModel):
         "street and is heard once has not visited.",
     )  # fmt: skip
     dwell_marks_ms: tuple[int, ...] = Field(
-        default=tuple(minutes * MINUTE_MS for minutes in (1, 2, 5, 10, 20, 30, 45, 60, 90, 120)),
+        default=tuple(minutes * MINUTE_MS for minutes in (1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 240, 480, 720)),
         max_length=32,
-        description="Lengths of stay worth telling. They rise in steps a rule can use; rules may name only these.",
+        description="Lengths of stay worth telling. They rise in steps a rule can use; rules may name only these. The "
+        "last are those of staff and of devices that stay.",
     )
 
     @model_validator(mode="after")

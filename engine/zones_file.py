@@ -222,13 +222,19 @@ class _Reading:
     def read_sensors(self) -> tuple[Sensor, ...]:
         found = self.typed("sensor", imdf.SensorFeature, imdf.Spot)
         self.unique(found)
-        sensors = []
+        sensors, beside = [], set[bytes]()
         for feature, told, shape in found:
+            bssid = bytes.fromhex(told.bssid.replace(":", "")) if told.bssid else None
+            if bssid is not None and bssid in beside:
+                self.fault(
+                    feature, f"another sensor has the bssid {told.bssid}, too; each access point hangs beside one"
+                )
+            beside |= {bssid} if bssid else set()
             ((x_m, y_m),) = self.metres([shape.coordinates])
             for level in self.levels_named(feature, told.level_ids):
                 self.copy_agrees(feature, told.level, level)
                 self.inside(feature, level, Point(x_m, y_m))
-                sensors.append(Sensor(told.key, level.key, x_m, y_m))
+                sensors.append(Sensor(told.key, level.key, x_m, y_m, bssid))
         return tuple(sensors)
 
     def read_ways(self) -> tuple[Way, ...]:

@@ -19,9 +19,11 @@ from rules.book import Book, Offer
 from rules.budgets import SHOP, Charge
 from rules.capacity import rooms
 from rules.coupons import Coupons, New, Refused
+from rules.events import BecameResident, BecameVisitor
 from rules.journey import FINISHED, Instance, Issue, Note
 from rules.moving import Fate, moved
 from rules.recall import Decision, Known, Recall
+from rules.residents import residence
 from rules.source import SourceError
 from rules.standing import OFFERS_CONSENT, SUPERSEDED, VOID, Exposure, Standing
 
@@ -74,6 +76,7 @@ class Batch:
     def move(self, member: int, cause: str, heard_real_ms: int, *, late: bool) -> None:
         """All instances of *member*, the highest priority first; one that still runs pauses those below it."""
         known = self._known[member]
+        self._judge(known, cause, heard_real_ms)
         self._end_what_is_over(known, cause, heard_real_ms)
         by: str | None = None
         for run in self._running(known, cause):
@@ -83,6 +86,19 @@ class Batch:
                 self._keep(known, rests, cause, [note])
             elif self._go_on(known, here, cause, heard_real_ms, late).phase != FINISHED:
                 by = run.journey
+
+    def _judge(self, known: Known, cause: str, heard_real_ms: int) -> None:
+        """Tell it where somebody turns out to be here all day, or no longer."""
+        standing = known.standing
+        found = residence(standing, self._book.calendar, self._now_ms)
+        if found.resident == standing.memory.resident:
+            return
+        became = BecameResident if found.resident else BecameVisitor
+        visit = standing.visit.key if standing.visit else ""
+        id = id_of("resident", standing.member, cause, found.resident)
+        told = became(id, self._now_ms, standing.member, visit, found.seen)
+        self._recall.tell(self._tx, told, heard_real_ms)
+        known.standing = standing.after(told)
 
     def change(self, new: Book, fates: Mapping[str, Fate], cause: str) -> None:
         """Another version was published: what becomes of those in the middle of a journey it names."""

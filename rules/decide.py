@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from rules.book import Book, Cap, Limits, Offer
+from rules.residents import residence
 from rules.standing import OFFERS_CONSENT, REDEEMED, Exposure, Standing
 from rules.times import SECOND_MS, length_text
 from rules.when import Line
@@ -98,6 +99,8 @@ def held_out(member: int, limits: Limits) -> bool:
 def _checks(proposal: Proposal, standing: Standing, book: Book, now_ms: int, late: bool) -> Iterator[_Check]:
     consents = OFFERS_CONSENT in standing.consents
     yield _Check("no-consent", Line("consent", consents, "granted" if consents else f"no {OFFERS_CONSENT}"))
+    resident, seen = residence(standing, book.calendar, now_ms)
+    yield _Check("resident", Line("resident", not resident, seen), spent=True)
     yield _Check("late", Line("news", not late, "late" if late else "fresh"), now_ms + ASK_AGAIN_MS)
     here = standing.present or proposal.for_the_unseen
     yield _Check("not-present", Line("presence", here, "heard" if standing.present else "silent"))

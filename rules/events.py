@@ -79,6 +79,18 @@ class MoneySpent(Moment, frozen=True, tag="money.spent"):
     coupon: str | None
 
 
+class BecameResident(Moment, frozen=True, tag="member.resident"):
+    """Here all day, as staff and fixed devices are: kept out of marketing from now on. because: what was seen"""
+
+    because: str
+
+
+class BecameVisitor(Moment, frozen=True, tag="member.visitor"):
+    """No longer here all day: offers are given again. because: what was seen"""
+
+    because: str
+
+
 CouponEvent = (
     CouponIssued
     | CouponDelivered
@@ -89,6 +101,8 @@ CouponEvent = (
     | CouponSuperseded
     | CouponExpired
     | MoneySpent
+    | BecameResident
+    | BecameVisitor
 )
 KINDS: tuple[type[CouponMoment], ...] = (
     CouponIssued,

@@ -14,7 +14,9 @@ from engine.events import Moment
 from rules import sayings
 from rules.book import Book, Journey, Rung, Step, Texts
 from rules.decide import held_out
+from rules.habits import days_away, visits_lately
 from rules.past import Decided, Past
+from rules.residents import residence
 from rules.sayings import say
 from rules.standing import OFFERS_CONSENT, REDEEMED, SUPERSEDED, VOID, Exposure
 from rules.when import Condition, Line, ask
@@ -54,6 +56,9 @@ class Explanation(BaseModel):
     at_ms: int
     local: str = Field(description="The same instant on the mall's clocks")
     present: bool = Field(description="In the mall then")
+    resident: bool = Field(description="Here all day, as staff and fixed devices are, and so kept out of offers")
+    visits_30d: int = Field(description="Visits within 30 days, the one that went on included")
+    days_away: int | None = Field(description="Days since the visit before; null where none is known")
     held_out: bool = Field(description="Of the random few who are never sent anything")
     said: dict[str, str] = Field(description="In one sentence, by language")
     answers: list[Answer] = Field(description="By priority of the journeys, highest first")
@@ -69,6 +74,9 @@ def explain(past: Past, now_in_force: Book, book_of: BookOf, *, step: str | None
         at_ms=past.at_ms,
         local=f"{book.calendar.local(past.at_ms):%Y-%m-%d %H:%M}",
         present=past.standing.visit is not None,
+        resident=residence(past.standing, book.calendar, past.at_ms).resident,
+        visits_30d=visits_lately(past.standing, past.at_ms),
+        days_away=days_away(past.standing, past.at_ms),
         held_out=held_out(past.standing.member, book.limits),
         said=dict(teller.member()),
         answers=answers,

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import cel
 
+from engine.events import dwell_class
+from rules.habits import days_away, visits_lately
 from rules.shape import DAYS
 from rules.source import Node, Spoilt, nearest
 from rules.standing import REDEEMED, Standing
@@ -37,6 +39,11 @@ def _silent(standing: Standing, now_ms: int) -> int:
     return 0 if silent_ms is None else (now_ms - silent_ms) // MINUTE_MS
 
 
+def _dwell(standing: Standing, now_ms: int) -> dict[str, str]:
+    visit = standing.visit
+    return {} if visit is None else {z: dwell_class(visit.stayed_ms(frozenset({z}), now_ms)) for z in visit.dwelt_ms}
+
+
 def _redeemed(standing: Standing) -> list[str]:
     key = standing.visit.key if standing.visit else None
     return [exposure.offer for exposure in standing.exposures if exposure.outcome == REDEEMED and exposure.visit == key]
@@ -54,12 +61,15 @@ VARIABLES: Mapping[str, Mapping[str, Variable]] = {
         "birthday": Variable("MM-DD; absent if not told", lambda s, _, __: s.profile.birthday),
         "attributes": Variable("imported attributes by name", lambda s, _, __: dict(s.profile.attributes)),
         "visits": Variable("visits remembered, this one included", lambda s, _, __: len(s.memory.visits_ms)),
+        "visits_30d": Variable("visits within 30 days, this one included", lambda s, now, _: visits_lately(s, now)),
+        "days_away": Variable("days since the visit before; absent if none", lambda s, now, _: days_away(s, now)),
     },
     "visit": {
         "minutes": Variable("minutes since the visit began", lambda s, now, _: _minutes(s, now), moves=True),
         "silent": Variable("minutes of silence, 0 while heard", lambda s, now, _: _silent(s, now), moves=True),
         "zones": Variable("zones the member is in now", lambda s, _, __: sorted(s.visit.inside) if s.visit else []),
         "visited": Variable("zones of this visit so far", lambda s, _, __: sorted(s.visit.dwelt_ms) if s.visit else []),
+        "dwell": Variable("zone -> pass, stop, visit or engaged", lambda s, now, _: _dwell(s, now), moves=True),
         "redeemed": Variable("offers redeemed in this visit", lambda s, _, __: _redeemed(s)),
         "spend": Variable("money spent in this visit, in minor units", lambda s, _, __: _spend(s)),
     },
@@ -71,8 +81,24 @@ VARIABLES: Mapping[str, Mapping[str, Variable]] = {
 }
 # What every expression is tried with when the book is read: all that can be told is told.
 SAMPLE: Mapping[str, Mapping[str, object]] = {
-    "member": {"home_km": 12.5, "language": "en", "birthday": "11-21", "attributes": {}, "visits": 3},
-    "visit": {"minutes": 90, "silent": 0, "zones": ["z"], "visited": ["z"], "redeemed": ["o"], "spend": 4000},
+    "member": {
+        "home_km": 12.5,
+        "language": "en",
+        "birthday": "11-21",
+        "attributes": {},
+        "visits": 3,
+        "visits_30d": 2,
+        "days_away": 9,
+    },
+    "visit": {
+        "minutes": 90,
+        "silent": 0,
+        "zones": ["z"],
+        "visited": ["z"],
+        "dwell": {"z": "engaged"},
+        "redeemed": ["o"],
+        "spend": 4000,
+    },
     "now": {"hour": 12, "minute": 10, "day": "sat"},
 }
 MOST_CHARACTERS = 500

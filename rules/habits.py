@@ -17,6 +17,23 @@ from rules.times import DAY_MS, length_text
 Categories = Mapping[str, frozenset[str]]  # a zone's kind or tag -> what trades or lies there
 
 
+# Visits of so many days are what "lately" means where a number of them is given.
+LATELY_MS = 30 * DAY_MS
+
+
+def visits_lately(standing: Standing, now_ms: int) -> int:
+    """Visits begun within 30 days, this one included."""
+    return sum(now_ms - started_ms <= LATELY_MS for started_ms in standing.memory.visits_ms)
+
+
+def days_away(standing: Standing, now_ms: int) -> int | None:
+    """Whole days between the beginnings of this visit (or now) and the one before; None where none is known."""
+    visit = standing.visit
+    since_ms = visit.started_ms if visit else now_ms
+    before = [started_ms for started_ms in standing.memory.visits_ms if visit is None or started_ms < since_ms]
+    return (since_ms - before[-1]) // DAY_MS if before else None
+
+
 class Count(NamedTuple):
     """Whether it is enough (and not too much), and what was counted."""
 

@@ -20,7 +20,14 @@ from rules.batch import Batch
 from rules.book import Book, Mall
 from rules.coupons import Coupons
 from rules.decide import LATE_MS
-from rules.events import CouponDelivered, CouponIssued, CouponSuperseded, CouponSuppressed
+from rules.events import (
+    BecameResident,
+    BecameVisitor,
+    CouponDelivered,
+    CouponIssued,
+    CouponSuperseded,
+    CouponSuppressed,
+)
 from rules.moving import FINISH_OLD
 from rules.recall import Recall
 from rules.shelf import Shelf
@@ -32,7 +39,7 @@ log = structlog.get_logger()
 # Large enough that the queries of a batch cost little per event, small enough that a writer waits briefly.
 MOST_AT_ONCE = 500
 # What this room tells by itself and already knows when it hears it.
-OWN_NEWS = (CouponIssued, CouponDelivered, CouponSuppressed, CouponSuperseded)
+OWN_NEWS = (CouponIssued, CouponDelivered, CouponSuppressed, CouponSuperseded, BecameResident, BecameVisitor)
 
 
 class Promotion:

@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from engine import tables as engine_tables
+from engine.events import Moment
 from engine.ledger import Ledger
 from rules import tables
 from rules.book import LONGEST_WINDOW_MS
@@ -120,6 +121,10 @@ class Recall:
             )
             for member in wanted
         }
+
+    def tell(self, tx: sa.Connection, event: Moment, heard_real_ms: int) -> None:
+        """Say in the ledger what was found out about a member."""
+        self._ledger.append(tx, [event], heard_real_ms=heard_real_ms)
 
     def store(self, tx: sa.Connection, before: Mapping[int, Known], after: Mapping[int, Known], now_ms: int) -> None:
         """Write what differs between the two."""

@@ -13,6 +13,8 @@ import msgspec
 
 from engine.events import Moment, VisitEnded, VisitResumed, VisitSilent, VisitStarted, ZoneDwelt, ZoneEntered, ZoneLeft
 from rules.events import (
+    BecameResident,
+    BecameVisitor,
     CouponExpired,
     CouponMoment,
     CouponRedeemed,
@@ -26,6 +28,8 @@ from rules.times import DAY_MS
 OFFERS_CONSENT = "personal_offers"
 # Enough for "ten visits within ninety days"; a member who comes daily needs no longer memory to be a regular.
 MOST_VISITS_REMEMBERED = 100
+# How long each visit lasted is kept for a week, and a day to be sure: it tells who works here.
+LENGTHS_WINDOW_MS = 8 * DAY_MS
 # More than three a day for as long as may be asked about.
 MOST_PURCHASES_REMEMBERED = 300
 # Money spent longer ago is not loaded for a decision, so no condition may ask for it.
@@ -139,6 +143,8 @@ class Memory(msgspec.Struct, frozen=True):
     started_ms: dict[str, int] = {}  # journey -> when its last instance started
     dwelt_ms: dict[str, int] = {}  # zone -> time spent there in the visits that ended
     spent: tuple[Spent, ...] = ()  # within the time that may be asked about, oldest first
+    lasted_ms: dict[int, int] = {}  # start of a visit that ended lately -> its length
+    resident: bool = False  # as it was last told, see rules.residents
 
     @property
     def purchases(self) -> tuple[Purchase, ...]:
@@ -157,6 +163,8 @@ class Memory(msgspec.Struct, frozen=True):
             case CouponRestored():
                 rest = tuple(spent for spent in self.spent if spent.key != event.coupon)
                 return self if len(rest) == len(self.spent) else msgspec.structs.replace(self, spent=rest)
+        if isinstance(event, BecameResident | BecameVisitor):
+            return msgspec.structs.replace(self, resident=isinstance(event, BecameResident))
         if isinstance(event, VisitStarted):
             if self.visit is not None and self.visit.key == event.visit:
                 return self
@@ -169,7 +177,13 @@ class Memory(msgspec.Struct, frozen=True):
             return self  # late news of an earlier visit
         if isinstance(event, VisitEnded):
             total = {zone: self.dwelt_ms.get(zone, 0) + dwelt_ms for zone, dwelt_ms in self.visit.dwelt_ms.items()}
-            return msgspec.structs.replace(self, visit=None, dwelt_ms=self.dwelt_ms | total)
+            lasted_ms = self.lasted_ms | {self.visit.started_ms: event.dwell_ms}
+            return msgspec.structs.replace(
+                self,
+                visit=None,
+                dwelt_ms=self.dwelt_ms | total,
+                lasted_ms={at: ms for at, ms in lasted_ms.items() if at + ms > event.at_ms - LENGTHS_WINDOW_MS},
+            )
         visit = self.visit.after(event)
         return self if visit is self.visit else msgspec.structs.replace(self, visit=visit)
 

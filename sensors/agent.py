@@ -42,6 +42,7 @@ class Agent:
         self._seq = 0
         self._rows: dict[_Key, tuple[int, list[int]]] = {}  # time of the last frame, all signals
         self._last: dict[int, tuple[int, int]] = {}  # by handle: sequence and time of its last frame
+        self._beacons: dict[str, list[int]] = {}  # all signals of the access point beside each other sensor
         self._frames = self._undecodable = self._dropped_by_consent = self._without_signal = self._published = 0
 
     def hear(self, raw: bytes, at_ms: int, linktype: int = RADIOTAP) -> None:
@@ -53,6 +54,8 @@ class Agent:
             self._undecodable += 1
             return
         if subtype < _FIRST_DATA:
+            if subtype == Kind.BEACON:
+                self._hear_beacon(transmitter, rssi_dbm)
             if subtype not in _FROM_STATIONS:
                 return
         elif from_ds or not to_ds:
@@ -79,6 +82,18 @@ class Agent:
         else:
             row[1].append(rssi_dbm)
             self._rows[key] = max(at_ms, row[0]), row[1]
+
+    def _hear_beacon(self, transmitter: bytes | None, rssi_dbm: int | None) -> None:
+        """Our own access points are no people: how loud they are is told by the name of the sensor beside each."""
+        beside = self._consent.beacons.get(transmitter) if transmitter else None
+        if (
+            beside is None
+            or beside == self.sensor
+            or rssi_dbm is None
+            or not _WEAKEST_DBM <= rssi_dbm <= _STRONGEST_DBM
+        ):
+            return
+        self._beacons.setdefault(beside, []).append(rssi_dbm)
 
     def gather(self, now_ms: int) -> Batch | None:
         """What was heard and not gathered yet: one row per handle and channel; None if there is nothing.
@@ -111,8 +126,12 @@ class Agent:
         )
 
     def health(self, now_ms: int) -> Health:
-        """The heartbeat; counts are since the start. *published* counts observations, the others frames."""
+        """The heartbeat; counts are since the start. *published* counts observations, the others frames.
+
+        What was heard of other sensors is told once: the next heartbeat tells what was heard since.
+        """
         why = self._consent.why(now_ms)
+        beacons, self._beacons = self._beacons, {}
         return Health(
             sensor=self.sensor,
             boot=self.boot,
@@ -125,4 +144,5 @@ class Agent:
             undecodable=self._undecodable,
             without_signal=self._without_signal,
             list_version=self._consent.list_version,
+            hears={sensor: median_low(dbm) for sensor, dbm in beacons.items()},
         )

@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from sensors.airframes import BROADCAST, CHANNELS, SIGNAL, frame, lead
+from sensors.airframes import BROADCAST, CHANNELS, SIGNAL, beacon, frame, lead
 from sensors.frames import Kind
 from sensors.phones import Emissions, octets
 from sensors.venue import Floats, Ints, Venue
@@ -31,6 +31,9 @@ FAINTEST_DBM, LOUDEST_DBM = -88.0, -20.0
 # Interference and a busy receiver lose a quarter of what could be heard; and a driver's queue is short.
 DETECTED = 0.75
 MOST_SENSORS = 10
+
+# Access points send louder than phones. Of the ten beacons a second that each sends, one a minute is made up.
+BEACON_DB, BEACON_EVERY_MS = 3.0, 60_000
 
 NOT_JOINED = -1
 PROBED_CHANNELS = np.array(CHANNELS)
@@ -60,6 +63,11 @@ class Air:
         columns, rows = (np.ceil((bounds[:, 2:].max(axis=0) - self._corner_m) / SHADOW_CELL_M) + 1).astype(int)
         self._shadow_db: Floats = rng.normal(0.0, SHADOW_DB, (len(venue.levels), rows, columns, len(venue.sensors)))
         self._serving = np.full(people, NOT_JOINED, np.int32)
+        self._beacon_rng = np.random.default_rng([seed, 0xBE])
+        # Each access point begins at another instant of the minute.
+        self._beacon_ms = np.arange(len(venue.sensors)) * BEACON_EVERY_MS // max(len(venue.sensors), 1)
+        self._beacons_dbm = self.mean_dbm(self._level, self._anchors_m) + BEACON_DB
+        np.fill_diagonal(self._beacons_dbm, -np.inf)  # a sensor that sends is deaf
 
     def mean_dbm(self, level: Ints, xy_m: Floats) -> Floats:
         """What the average phone would read at each sensor, before body and jitter: (n,), (n, 2) -> (n, sensors)."""
@@ -99,6 +107,20 @@ class Air:
             ends = frame(kind, self.bssids[serves], octets(address), sequence, leaves=leaves)
             for sensor, dbm in zip(sensors.tolist(), row_dbm[sensors].astype(int).tolist(), strict=True):
                 yield sensor, begins + SIGNAL[dbm + 128] + ends, at_ms
+
+    def beacons(self, from_ms: int, until_ms: int) -> Iterator[tuple[int, bytes, int]]:
+        """What sensors hear of each other's access points in that time, as `hear` gives it."""
+        for index, offset_ms in enumerate(self._beacon_ms.tolist()):
+            at_ms = (until_ms - 1 - offset_ms) // BEACON_EVERY_MS * BEACON_EVERY_MS + offset_ms
+            if at_ms < from_ms:
+                continue
+            dbm = self._beacons_dbm[index] + self._beacon_rng.normal(0.0, JITTER_DB, len(self.bssids))
+            heard = (dbm >= FAINTEST_DBM) & (self._beacon_rng.random(len(dbm)) < DETECTED)
+            begins = lead(at_ms, int(self.channels[index]))
+            ends = beacon(self.bssids[index], at_ms // BEACON_EVERY_MS % 4_096)
+            for sensor in np.flatnonzero(heard).tolist():
+                signal = int(np.rint(min(dbm[sensor], LOUDEST_DBM)))
+                yield sensor, begins + SIGNAL[signal + 128] + ends, at_ms
 
     def _join(self, emissions: Emissions, level: Ints, mean_dbm: Floats) -> tuple[Ints, Ints]:
         """The access point each sender came from and the one it now uses: the strongest of its level."""

@@ -74,6 +74,15 @@ def frame(kind: int, bssid: bytes, address: bytes, sequence: int, *, leaves: byt
     return _HEAD[Kind(kind)] + to + address + third + (sequence << 4).to_bytes(2, "little") + body
 
 
+# A time stamp that nobody reads, an interval of 102.4 ms, and the network's name.
+_BEACON_TAIL = struct.pack("<QHH", 0, 100, 0x0431) + _element(0, SSID.encode()) + _RATES + _RSN
+
+
+def beacon(bssid: bytes, sequence: int) -> bytes:
+    """What the access point *bssid* says of itself ten times a second."""
+    return b"\x80\0\0\0" + BROADCAST + bssid + bssid + (sequence << 4).to_bytes(2, "little") + _BEACON_TAIL
+
+
 # -- radiotap -------------------------------------------------------------------------------------
 
 # Present: TSFT, flags, rate, channel, antenna signal. The signal comes last, so that one emission is packed once and

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from sensors import wire
-from sensors.wire import AllowList, Association, Batch, Health
+from sensors.wire import AllowList, Association, Batch, Fixes, Health
 
 _TITLE = "What sensors and the engine tell each other"
 _SEAL = (
@@ -19,29 +19,35 @@ _PLAIN_TYPES = ["application/msgpack", "application/json"]
 _SENSOR = {
     "sensor": {"description": "The sensor's key in the floor plan, or the name of an uplink that several share."}
 }
+_CONTROLLER = {"sensor": {"description": "The controller's name, one of the engine's setting `controllers`."}}
 _SHARD = {"shard": {"description": "Stable by sensor.", "enum": [str(shard) for shard in range(wire.SHARDS)]}}
 _SOURCE = {"source": {"description": "Who saw the login: radius, a controller, a portal."}}
 
 
 def document(site: str) -> dict[str, Any]:
     """The topics of one site with their messages, as plain values ready for JSON or YAML."""
-    types = (Batch, Health, Association, AllowList)
+    types = (Batch, Fixes, Health, Association, AllowList)
     references, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     of = dict(zip(types, references, strict=True))
     # A topic's own shard stands in the address as a parameter, like its sensor.
-    observations = wire.observations_topic(site, "{sensor}").replace(f"/{wire.shard_of('{sensor}')}/", "/{shard}/")
+    own_shard = f"/{wire.shard_of('{sensor}')}/"
+    observations, fixes = (
+        topic(site, "{sensor}").replace(own_shard, "/{shard}/") for topic in (wire.observations_topic, wire.fixes_topic)
+    )
     return {
         "asyncapi": "3.0.0",
         "info": {"title": f"Sojourn, site {site}: {_TITLE}", "version": str(wire.VERSION)},
         "defaultContentType": _PLAIN_TYPES[0],
         "channels": {
             "observations": _channel(observations, "batch", _SHARD | _SENSOR),
+            "fixes": _channel(fixes, "fixes", _SHARD | _CONTROLLER),
             "health": _channel(wire.health_topic(site, "{sensor}"), "health", _SENSOR, retained=True),
             "association": _channel(wire.association_topic(site, "{source}"), "association", _SOURCE),
             "allow": _channel(wire.allow_topic(site), "allow-list", {}, retained=True),
         },
         "operations": {
             "observe": _operation("send", "observations"),
+            "place": _operation("send", "fixes"),
             "beat": _operation("send", "health"),
             "associate": _operation("send", "association"),
             "learnWhoOptedIn": _operation("receive", "allow"),
@@ -49,6 +55,7 @@ def document(site: str) -> dict[str, Any]:
         "components": {
             "messages": {
                 "batch": _plain(Batch, of[Batch]),
+                "fixes": _plain(Fixes, of[Fixes]),
                 "health": _plain(Health, of[Health]),
                 "association": _sealed(Association, of[Association], ""),
                 "allow-list": _sealed(

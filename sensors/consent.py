@@ -47,6 +47,7 @@ class ConsentFilter:
     def __init__(self, site: str) -> None:
         self.site = site
         self.list_version = 0
+        self.beacons: dict[bytes, str] = {}  # the sensor beside each of the mall's access points
         self._epochs: tuple[_Epoch, ...] = ()
         self._window = _NOWHEN
         # Held by those who change the window; asking needs no lock.
@@ -82,6 +83,7 @@ class ConsentFilter:
                     for epoch in newest_first
                 )
                 self._window = self._window_at(at_ms)
+                self.beacons = allow.beacons
         return ""
 
     def handle(self, address: bytes, at_ms: int) -> Answer:

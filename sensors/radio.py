@@ -25,10 +25,11 @@ log = structlog.get_logger()
 INTERFACES = Path("/sys/class/net")
 # What Linux calls the type of an interface whose frames come as they were on the air.
 LINKTYPE_OF_HARDWARE = {801: PLAIN, 802: PRISM, 803: RADIOTAP}
-# What an Agent would count; acknowledgements and beacons, nine frames of ten, never leave the kernel.
+# What an Agent would count; acknowledgements, the most of all frames, never leave the kernel. Beacons do: those of the
+# mall's own access points say how signals fade.
 KERNEL_FILTER = (
     "(type data and dir tods) or "
-    "(type mgt and (subtype assoc-req or subtype reassoc-req or subtype auth or subtype probe-req))"
+    "(type mgt and (subtype assoc-req or subtype reassoc-req or subtype auth or subtype probe-req or subtype beacon))"
 )
 # Long enough for any radio header and the 802.11 header behind it; a payload is none of our business.
 SNAP_BYTES = 256

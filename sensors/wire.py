@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -38,6 +38,9 @@ Handle = Annotated[int, msgspec.Meta(ge=1, lt=2**HANDLE_BITS)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
 Signal = Annotated[int, msgspec.Meta(ge=-127, le=20)]
 Channel = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Metres = Annotated[float, msgspec.Meta(ge=-10_000, le=10_000)]
+Radius = Annotated[float, msgspec.Meta(gt=0, le=1_000)]
+Degrees = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
 def _packed(kind: str, of: str) -> msgspec.Meta:
@@ -89,10 +92,51 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
 
+class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a controller places one device: in local metres of the plan, or in WGS84 degrees.
+
+    radius_m  holds the device nine times of ten        level  its key in the plan; left out where it is not known
+    """
+
+    handle: Handle
+    at_ms: Instant
+    radius_m: Radius
+    level: Name | None = None
+    x_m: Metres | None = None
+    y_m: Metres | None = None
+    lon: Degrees | None = None
+    lat: Degrees | None = None
+
+    def __post_init__(self) -> None:
+        local, earth = (self.x_m, self.y_m), (self.lon, self.lat)
+        if sorted((local.count(None), earth.count(None))) != [0, 2]:
+            raise ValueError("either x_m and y_m, or lon and lat")
+
+
+class Fixes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a controller computed: it hears devices by access points of its own, and hands on handles alone.
+
+    sensor, boot and seq name the message as they do a batch; at_ms is when it was computed, and no fix is later.
+    """
+
+    sensor: Name
+    boot: Count
+    seq: Count
+    epoch: Count
+    at_ms: Instant
+    fixes: list[Fix]
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if any(fix.at_ms > self.at_ms for fix in self.fixes):
+            raise ValueError("a fix later than its message")
+
+
 class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sensor's heartbeat: event time moves by it, also where nobody is heard.
 
     status  offline by last will or clean stop; refusing: publishes nothing, and *why* says why
+    hears   other sensors of the site, by the beacons beside them since the last heartbeat, and how loud
     """
 
     sensor: Name
@@ -108,6 +152,7 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spooled: Count = 0
     spool_lost: Count = 0
     list_version: Count = 0
+    hears: Annotated[dict[Name, Signal], msgspec.Meta(max_length=1_024)] = {}
     version: int = VERSION
 
 
@@ -135,12 +180,16 @@ class Epoch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AllowList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose devices may be published, for the epochs that overlap now. Signed, then sealed."""
+    """Whose devices may be published, for the epochs that overlap now. Signed, then sealed.
+
+    beacons  the sensor beside which each of the mall's access points hangs, by the six octets of its address
+    """
 
     site: Name
     list_version: Count
     issued_ms: Instant
     epochs: list[Epoch]
+    beacons: dict[bytes, Name] = {}
     version: int = VERSION
 
 
@@ -206,6 +255,10 @@ def observations_topic(site: str, sensor: str) -> str:
     return f"sojourn/{site}/obs/{shard_of(sensor)}/{sensor}"
 
 
+def fixes_topic(site: str, controller: str) -> str:
+    return f"sojourn/{site}/fix/{shard_of(controller)}/{controller}"
+
+
 def association_topic(site: str, source: str) -> str:
     return f"sojourn/{site}/bind/{source}"
 
@@ -225,11 +278,13 @@ _batch_from_msgpack = msgspec.msgpack.Decoder(Batch).decode
 _batch_from_json = msgspec.json.Decoder(Batch).decode
 _health_from_msgpack = msgspec.msgpack.Decoder(Health).decode
 _health_from_json = msgspec.json.Decoder(Health).decode
+_fixes_from_msgpack = msgspec.msgpack.Decoder(Fixes).decode
+_fixes_from_json = msgspec.json.Decoder(Fixes).decode
 _association_from_msgpack = msgspec.msgpack.Decoder(Association).decode
 _allow_from_msgpack = msgspec.msgpack.Decoder(AllowList).decode
 
 
-def pack(message: Batch | Health) -> bytes:
+def pack(message: Batch | Fixes | Health) -> bytes:
     """MessagePack, as our own agents publish: the columns of a batch packed."""
     return _pack(packed(message) if isinstance(message, Batch) else message)
 
@@ -244,30 +299,33 @@ def read_batch(payload: bytes) -> Batch:
 
     Its packed columns are looked into by Batch.columns.
     """
-    _check_size(payload)
-    try:
-        batch = _batch_from_json(payload) if _looks_like_json(payload) else _batch_from_msgpack(payload)
-    except msgspec.ValidationError as problem:
-        raise Malformed("not-a-batch") from problem
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise Malformed("not-decodable") from problem
-    if batch.version != VERSION:
-        raise Malformed("unknown-version")
-    return batch
+    return _read(payload, _batch_from_json, _batch_from_msgpack, "not-a-batch")
+
+
+def read_fixes(payload: bytes) -> Fixes:
+    """Decode what a controller computed from MessagePack or JSON. Raises Malformed."""
+    return _read(payload, _fixes_from_json, _fixes_from_msgpack, "not-fixes")
 
 
 def read_health(payload: bytes) -> Health:
     """Decode a heartbeat from MessagePack or JSON. Raises Malformed."""
+    return _read(payload, _health_from_json, _health_from_msgpack, "not-a-heartbeat")
+
+
+Read = TypeVar("Read", Batch, Fixes, Health)
+
+
+def _read(payload: bytes, json: Callable[[bytes], Read], msgpack: Callable[[bytes], Read], unlike: str) -> Read:
     _check_size(payload)
     try:
-        health = _health_from_json(payload) if _looks_like_json(payload) else _health_from_msgpack(payload)
+        message = json(payload) if _looks_like_json(payload) else msgpack(payload)
     except msgspec.ValidationError as problem:
-        raise Malformed("not-a-heartbeat") from problem
+        raise Malformed(unlike) from problem
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise Malformed("not-decodable") from problem
-    if health.version != VERSION:
+    if message.version != VERSION:
         raise Malformed("unknown-version")
-    return health
+    return message
 
 
 def _check_size(payload: bytes) -> None:

@@ -17,9 +17,10 @@ from tests.conftest import ROOT
 
 # Pure: values in, values out. Time and chance are handed in, and nothing is read or written.
 ROOMS = {
-    "rules": "book codes decide events expression habits journey life sayings segments shape standing times when words",
-    "engine": "batches belief calibration cells clocks events feed geo grid liveness motion phones position presence "
-    "radio readings roster snapshot stays tuning visits walking zones",
+    "rules": "book codes decide events expression habits journey life residents sayings segments "
+    "shape standing times when words",
+    "engine": "batches belief calibration cells clocks coverage events feed fixes geo grid links liveness motion "
+    "phones position presence radio readings roster snapshot stays tuning visits walking zones",
     "sensors": "airframes frames wire",
 }
 PURE = [f"{room}.{name}" for room, names in ROOMS.items() for name in names.split()]

@@ -180,6 +180,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How well the sensors can tell each zone from its neighbours
+         * @description By the sensors' geometry and the radio model: see zones that no sensor can support before rules lean on
+         *     them. Made anew when the radio model was fitted again, which takes some seconds.
+         */
+        get: operations["read_coverage_v1_coverage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/wallet": {
         parameters: {
             query?: never;
@@ -725,6 +746,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/residents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is kept out of offers, as staff are. Every look is on record
+         * @description Staff and fixed devices: here for 12 hours at a time, or for 8 hours on 4 of 7 days. It is taken back by
+         *     itself when that is so no longer. The imported attribute `resident`, yes or no, has the last word.
+         */
+        get: operations["read_residents_v1_residents_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -832,6 +874,11 @@ export interface components {
              * @description When that was said; null if never asked
              */
             at_ms: number | null;
+        };
+        /** Coverage */
+        Coverage: {
+            /** Zones */
+            zones: components["schemas"]["ZoneCover"][];
         };
         /**
          * Decision
@@ -952,6 +999,21 @@ export interface components {
              * @description In the mall then
              */
             present: boolean;
+            /**
+             * Resident
+             * @description Here all day, as staff and fixed devices are, and so kept out of offers
+             */
+            resident: boolean;
+            /**
+             * Visits 30D
+             * @description Visits within 30 days, the one that went on included
+             */
+            visits_30d: number;
+            /**
+             * Days Away
+             * @description Days since the visit before; null where none is known
+             */
+            days_away: number | null;
             /**
              * Held Out
              * @description Of the random few who are never sent anything
@@ -1495,6 +1557,27 @@ export interface components {
             path: string | null;
         };
         /**
+         * RadioFit
+         * @description The radio model as fitted to what sensors hear of each other; see engine.radio.Propagation.
+         */
+        RadioFit: {
+            /**
+             * Fitted Ms
+             * @description Event time
+             */
+            fitted_ms: number;
+            /** At 1 M Dbm */
+            at_1_m_dbm: number;
+            /** Exponent */
+            exponent: number;
+            /** Floor Db */
+            floor_db: number;
+            /** Detour M */
+            detour_m: number;
+            /** Spread Db */
+            spread_db: number;
+        };
+        /**
          * ReceiptLine
          * @description One receipt. A buyer who is no member may be left out; nothing is kept of them.
          */
@@ -1571,6 +1654,20 @@ export interface components {
             strangers?: number;
             /** Refused */
             refused?: components["schemas"]["Refused"][];
+        };
+        /** Resident */
+        Resident: {
+            /** Member */
+            member: number;
+            /** Since Ms */
+            since_ms: number;
+            /**
+             * Because
+             * @description What was seen, by language
+             */
+            because: {
+                [key: string]: string;
+            };
         };
         /**
          * Sale
@@ -1829,14 +1926,21 @@ export interface components {
              * @description Sensors whose clocks are wrong; what they hear is put right
              */
             clocks_wrong: components["schemas"]["SensorClock"][];
+            /** @description null while the usual model is gone by, as nothing was fitted yet */
+            radio: components["schemas"]["RadioFit"] | null;
             /**
              * Observations
              * @description Rows taken in since the process started
              */
             observations: number;
             /**
+             * Fixes
+             * @description Positions taken from controllers since the process started
+             */
+            fixes: number;
+            /**
              * Late Observations
-             * @description Rows that came after their second was closed
+             * @description Rows of either that came after their second was closed
              */
             late_observations: number;
             /**
@@ -2080,6 +2184,56 @@ export interface components {
              * @description Median of how long they have been in it; null where members is
              */
             median_dwell_ms: number | null;
+        };
+        /** ZoneCover */
+        ZoneCover: {
+            /** Zone */
+            zone: string;
+            /**
+             * Hit
+             * @description Share of sightings of somebody in it that are expected to name it
+             */
+            hit: number;
+            /**
+             * Median M
+             * @description Expected median error of places in it, along the floor
+             */
+            median_m: number;
+            /**
+             * Short Side M
+             * @description Of the narrowest rectangle around it
+             */
+            short_side_m: number;
+            /**
+             * Supported
+             * @description Whether hit is 0.7 or more
+             */
+            supported: boolean;
+            /**
+             * Rival
+             * @description The zone that it is most often taken for
+             */
+            rival: string | null;
+            /**
+             * Lost
+             * @description Share of sightings that name the rival
+             */
+            lost: number;
+            /**
+             * Near M
+             * @description In it, furthest from all sensors of its level
+             */
+            near_m: [
+                number,
+                number
+            ];
+            /**
+             * Advice
+             * @description What to do where it is not supported, by language; else empty
+             */
+            advice: {
+                [key: string]: string;
+            };
         };
         /** ZoneShape */
         ZoneShape: {
@@ -2476,6 +2630,26 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    read_coverage_v1_coverage_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Coverage"];
                 };
             };
         };
@@ -5903,6 +6077,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SwitchState"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    read_residents_v1_residents_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Resident"][];
                 };
             };
             /** @description Refused */

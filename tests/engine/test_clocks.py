@@ -87,3 +87,13 @@ def test_a_slow_way_is_tolerated_as_far_as_one_asks():
     slow = Clocks(tolerance_ms=60_000)
     beats(slow, {"s1": 55_000})
     assert slow.wrong == {}
+
+
+def test_a_restart_does_not_believe_a_wrong_clock_again(clocks):
+    beats(clocks, {"s1": FIVE_MINUTES_MS, "s2": 0, "s3": 0})
+    restarted = Clocks()
+    restarted.load(clocks.dump())
+    assert restarted.wrong == clocks.wrong != {}
+    for each in (clocks, restarted):
+        beats(each, {"s1": FIVE_MINUTES_MS, "s2": FIVE_MINUTES_MS}, from_ms=NOON_MS + 50_000)
+    assert restarted.dump() == clocks.dump()

@@ -37,7 +37,20 @@ def learnt(radio: Radio, louder_db: float, sightings: int) -> float:
     odds = np.zeros((1, len(LOUDNESS_DB)), np.float32)
     sensor = np.flatnonzero(signal_dbm[0] >= -88)
     first, one = np.array([0, len(sensor)]), np.ones(1, np.float32)
-    heard = Heard(first, sensor, signal_dbm[0, sensor], one > 1, one, first[:1], one, one, one, *phones.loudness(odds))
+    heard = Heard(
+        first,
+        sensor,
+        signal_dbm[0, sensor],
+        one > 1,
+        one,
+        first[:1],
+        one,
+        one,
+        one,
+        *phones.loudness(odds),
+        first,
+        signal_dbm[:0],
+    )
     for _ in range(sightings):
         odds = phones.learn(odds, cell, heard, silence)
     return float(phones.loudness(odds).mean_db[0])

@@ -97,6 +97,14 @@ def test_going_next_door_leaves_before_it_enters(mall):
     assert left.at_ms <= entered.at_ms
 
 
+def test_a_stay_that_ends_is_told_with_its_class(mall):
+    mall.walk(ANA, to="cafe-L1", for_ms=6 * MINUTE_MS)
+    mall.walk(ANA, to="shoes-L1", for_ms=2 * MINUTE_MS)
+    mall.quiet(30 * MINUTE_MS)
+    left = [event for event in mall.told if kind(event) == "zone.left"]
+    assert [(event.zone, event.dwell_class) for event in left] == [("cafe-L1", "visit"), ("shoes-L1", "stop")]
+
+
 def test_a_change_of_level_is_followed(mall):
     mall.walk(ANA, to="cafe-L1", for_ms=MINUTE_MS)
     mall.walk(ANA, to="cafe-L2", for_ms=MINUTE_MS)

@@ -13,6 +13,7 @@ import pytest
 import shapely
 
 from engine.plan import Plan
+from sensors.air import bssid_of
 
 FILE = Path(__file__).parents[2] / "zones.geojson"
 MALL = Plan.read(FILE)
@@ -169,3 +170,7 @@ def test_a_sensor_hangs_within_15_m_of_nearly_every_place():
         hung = MALL.anchors_m[MALL.sensor_level == row]
         nearest_m = np.linalg.norm(xy_m[:, None] - hung, axis=2).min(axis=1)
         assert np.quantile(nearest_m, 0.95) < 15
+
+
+def test_beside_each_sensor_of_the_demo_hangs_the_access_point_that_its_crowd_hears():
+    assert {sensor.key: sensor.bssid for sensor in MALL.sensors} == {s.key: bssid_of(s.key) for s in MALL.sensors}

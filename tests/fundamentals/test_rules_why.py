@@ -61,6 +61,7 @@ def test_why_yes_is_answered_with_every_limit_that_was_asked(cafe):
         "journeys/day-out/steps/0/when/0": "09:10 of 07:00-11:00",
         "journeys/day-out/steps/0/when/1": "10m of 10m",
         "consent": "granted",
+        "resident": "here for 8h on 0 of 7 days",
         "news": "fresh",
         "presence": "heard",
         "limits/quiet": "09:10, quiet 21:30-08:30",

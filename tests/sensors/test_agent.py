@@ -216,3 +216,30 @@ def test_nothing_of_a_non_member_is_ever_published(epoch_of, list_of, in_the_air
                 assert address not in payload
                 assert address.hex().encode() not in payload
                 assert address.hex(":").encode() not in payload
+
+
+# -- the access points beside other sensors -------------------------------------------------------
+
+BESIDE_S1, BESIDE_S2 = bytes.fromhex("06aaaaaaaa01"), bytes.fromhex("06aaaaaaaa02")
+
+
+@pytest.fixture
+def neighbour(epoch_of, list_of) -> Agent:
+    consent = ConsentFilter("demo")
+    allow = list_of(epoch_of(1, {ANA: 41}))
+    consent.take(msgspec.structs.replace(allow, beacons={BESIDE_S1: "s1", BESIDE_S2: "s2"}), 0)
+    return Agent("s1", consent, boot=3)
+
+
+def test_beacons_beside_other_sensors_are_told_once_by_the_sensors_name(neighbour, in_the_air):
+    for dbm in (-70, -62, -71):
+        neighbour.hear(in_the_air(BESIDE_S2, kind=Kind.BEACON, direction=0, dbm=dbm), 1_000)
+    assert [neighbour.health(at_ms).hears for at_ms in (10_000, 20_000)] == [{"s2": -70}, {}]
+    assert neighbour.gather(2_000) is None, "a sensor is no member"
+
+
+def test_own_beacons_and_those_of_strangers_are_told_to_nobody(neighbour, in_the_air):
+    for address in (BESIDE_S1, STRANGER, ANA):
+        neighbour.hear(in_the_air(address, kind=Kind.BEACON, direction=0), 1_000)
+    neighbour.hear(in_the_air(BESIDE_S2, kind=Kind.BEACON, direction=0, dbm=None), 1_000)
+    assert neighbour.health(10_000).hears == {}

@@ -11,7 +11,7 @@ import pytest
 
 from sensors import wire
 from sensors.asyncapi import document
-from sensors.wire import Association, Batch, Health
+from sensors.wire import Association, Batch, Fix, Fixes, Health
 
 DOCUMENT = document("demo")
 
@@ -42,6 +42,7 @@ def test_every_reference_leads_somewhere():
     ("channel", "topic"),
     [
         ("observations", wire.observations_topic("demo", "s1")),
+        ("fixes", wire.fixes_topic("demo", "meraki")),
         ("health", wire.health_topic("demo", "s1")),
         ("association", wire.association_topic("demo", "radius")),
         ("allow", wire.allow_topic("demo")),
@@ -59,6 +60,7 @@ def test_each_topic_is_an_address_with_its_parameters_filled_in(channel, topic):
 
 EXAMPLES = {
     "batch": Batch("s1", 1, 2, 3, 4, [5], [6], [-7], [8]),
+    "fixes": Fixes("meraki", 1, 2, 3, 9, [Fix(5, 4, 2.5, "L1", 1.0, 2.0)]),
     "health": Health("s1", 1, 2, "online"),
     "association": Association("ana", "02:00:00:00:00:01", "Mall", 7, "radius"),
 }
@@ -72,7 +74,7 @@ def test_an_example_of_each_message_has_the_fields_that_its_schema_asks_for(mess
     fields = json.loads(msgspec.json.encode(example))
     assert set(schema["required"]) <= set(fields) == set(schema["properties"])
     assert schema["additionalProperties"] is False
-    kinds = {"string": str, "integer": int, "array": list, "boolean": bool}
+    kinds = {"string": str, "integer": int, "array": list, "boolean": bool, "object": dict}
     for name, value in fields.items():
         told = schema["properties"][name]
         allowed = [kinds[one["type"]] for one in told.get("anyOf", [told]) if "type" in one]

@@ -7,11 +7,31 @@ from time import process_time
 
 import numpy as np
 import pytest
-from scapy.layers.dot11 import Dot11, Dot11AssoReq, Dot11Auth, Dot11Elt, Dot11QoS, Dot11ReassoReq, RadioTap
+from scapy.layers.dot11 import (
+    Dot11,
+    Dot11AssoReq,
+    Dot11Auth,
+    Dot11Beacon,
+    Dot11Elt,
+    Dot11QoS,
+    Dot11ReassoReq,
+    RadioTap,
+)  # fmt: skip
 
 from engine.plan import Plan
-from sensors.air import BODY_LOSS_DB, DETECTED, FAINTEST_DBM, FLOOR_LOSS_DB, JITTER_DB, MOST_SENSORS, Air, bssid_of
-from sensors.airframes import BROADCAST, CHANNELS, ROUTER, SENT, SIGNAL, SSID, frame, lead, megahertz
+from sensors.air import (
+    BEACON_DB,
+    BEACON_EVERY_MS,
+    BODY_LOSS_DB,
+    DETECTED,
+    FAINTEST_DBM,
+    FLOOR_LOSS_DB,
+    JITTER_DB,
+    MOST_SENSORS,
+    Air,
+    bssid_of,
+)
+from sensors.airframes import BROADCAST, CHANNELS, ROUTER, SENT, SIGNAL, SSID, beacon, frame, lead, megahertz
 from sensors.crowd import Crowd
 from sensors.frames import Kind, read
 from sensors.phones import Emissions, Phones, octets
@@ -231,3 +251,33 @@ def test_a_full_demo_mall_is_as_loud_as_a_demo_can_bear_and_cheap_to_simulate():
     assert all(10_000 < frames < 17_000 for frames, _ in minutes)
     # At speed 60 a virtual minute lasts a second; a third of a core is left to the simulation.
     assert min(cost_s for _, cost_s in minutes) < 0.35
+
+
+# -- access points --------------------------------------------------------------------------------
+
+
+def test_a_beacon_is_read_by_scapy_as_we_meant_it():
+    packet = RadioTap(lead(1, 36) + SIGNAL[-61 + 128] + beacon(AP, 7))
+    assert (packet.addr1, packet.addr2, packet.addr3) == ("ff:ff:ff:ff:ff:ff", colons(AP), colons(AP))
+    assert (packet[Dot11Beacon].beacon_interval, packet[Dot11Elt].info, packet.SC >> 4) == (100, SSID.encode(), 7)
+
+
+def test_each_access_point_is_heard_by_others_once_a_minute_and_never_by_its_own_sensor(mall):
+    air = Air(mall, 1, 3)
+    heard = [(sensor, read(raw, 127).transmitter, at_ms) for sensor, raw, at_ms in air.beacons(0, BEACON_EVERY_MS)]
+    senders = {transmitter for _, transmitter, _ in heard}
+    assert senders <= set(air.bssids) and len(senders) > len(air.bssids) / 2
+    assert all(air.bssids[sensor] != transmitter for sensor, transmitter, _ in heard)
+    in_parts = [row for from_ms in range(0, BEACON_EVERY_MS, 1_000) for row in air.beacons(from_ms, from_ms + 1_000)]
+    assert {at_ms for *_, at_ms in in_parts} == {at_ms for *_, at_ms in heard}
+
+
+def test_beacons_are_as_loud_as_stated(mall):
+    air = Air(mall, 1, 3)
+    level, xy_m = np.array([0]), np.array([[mall.sensors[0].x_m, mall.sensors[0].y_m]])
+    expected_dbm = air.mean_dbm(level, xy_m)[0] + BEACON_DB
+    loud = {}
+    for sensor, raw, _ in air.beacons(0, BEACON_EVERY_MS):
+        if read(raw, 127).transmitter == air.bssids[0]:
+            loud[sensor] = signal_of(raw)
+    assert loud and all(abs(dbm - min(expected_dbm[sensor], -20)) < 5 * JITTER_DB for sensor, dbm in loud.items())
