@@ -226,9 +226,7 @@ class _Reading:
         for feature, told, shape in found:
             bssid = bytes.fromhex(told.bssid.replace(":", "")) if told.bssid else None
             if bssid is not None and bssid in beside:
-                self.fault(
-                    feature, f"another sensor has the bssid {told.bssid}, too; each access point hangs beside one"
-                )
+                self.fault(feature, f"another sensor has the bssid {told.bssid}, too; give each its own")
             beside |= {bssid} if bssid else set()
             ((x_m, y_m),) = self.metres([shape.coordinates])
             for level in self.levels_named(feature, told.level_ids):

@@ -12,7 +12,7 @@ import pyogrio
 import pytest
 import shapely
 
-from engine.plan import Plan
+from engine.plan import Plan, PlanError
 from sensors.air import bssid_of
 
 FILE = Path(__file__).parents[2] / "zones.geojson"
@@ -174,3 +174,12 @@ def test_a_sensor_hangs_within_15_m_of_nearly_every_place():
 
 def test_beside_each_sensor_of_the_demo_hangs_the_access_point_that_its_crowd_hears():
     assert {sensor.key: sensor.bssid for sensor in MALL.sensors} == {s.key: bssid_of(s.key) for s in MALL.sensors}
+
+
+@pytest.mark.parametrize(("bssid", "says"), [("06:00", "bssid"), (of("sensor")[1]["properties"]["bssid"], "give each")])
+def test_an_address_that_is_none_or_taken_is_a_fault(bssid, says):
+    features = json.loads(json.dumps(FEATURES))
+    first = next(feature for feature in features if feature["feature_type"] == "sensor")
+    first["properties"]["bssid"] = bssid
+    with pytest.raises(PlanError, match=says):
+        Plan.parse({"type": "FeatureCollection", "features": features})
