@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
@@ -157,7 +158,10 @@ class Ear:
         self._client.reconnect_delay_set(0.05, 0.2)
         ask = Properties(PacketTypes.CONNECT)
         ask.SessionExpiryInterval = 3600
-        self._port = int(url.rsplit(":", 1)[1])
+        parts = urlsplit(url)
+        self._port = parts.port or 1883
+        if parts.username:
+            self._client.username_pw_set(parts.username, parts.password)
         self._client.connect("127.0.0.1", self._port, clean_start=False, properties=ask)
         self._client.loop_start()
         assert self._ready.wait(10)
