@@ -31,7 +31,7 @@ IMPOSSIBLE = np.float32(25.0)
 NEVER = np.float32(-1e30)
 # Where somebody is believed to be, what is heard is explained worse than elsewhere by a few (a logarithm): shadows. By
 # this much it is not: they are misplaced, and what is heard counts in full, however often it was heard.
-SURPRISE = np.float32(10.0)
+SURPRISE = np.float32(14.0)
 # The square root in a byte keeps small probabilities apart, down to 1/65,000 of the largest.
 MOST = np.float32(255.0)
 # Whoever is unheard for longer may have changed level as often as one may.

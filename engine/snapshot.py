@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from engine import fixes, links, liveness
 from engine.cells import Cells
+from engine.motion import NOBODY
 from engine.plan import NOWHERE, Plan
 from engine.position import UNPLACED
 from engine.radio import Propagation
@@ -121,7 +122,7 @@ def unpack(blob: bytes, plan: Plan, cells: Cells, row_type: np.dtype[np.void]) -
     except (msgspec.DecodeError, ValueError) as problem:
         raise problem if isinstance(problem, Unusable) else Unusable(f"not a snapshot: {problem}") from problem
     sensor = _found_again(written.sensors, plan.sensor_index)
-    _carry_over(table, written, plan)
+    _carry_over(table, written, sensor, plan)
     level = _found_again(written.levels, plan.level_index).astype(np.int16)
     fixed = fixed._replace(level=level[fixed.level])
     heard, liveness_now = _heard_by(pending, sensor), _signs_of(signs, written, sensor, plan)
@@ -217,8 +218,8 @@ def _heard_by(heard: Readings, sensor: Ints) -> Readings:
     return moved.at(moved.sensor >= 0)
 
 
-def _carry_over(table: Table, written: _Written, plan: Plan) -> None:
-    """Give stays and tracks the rows that their zones and levels have now."""
+def _carry_over(table: Table, written: _Written, sensor: Ints, plan: Plan) -> None:
+    """Give stays and tracks the rows that their zones, levels and sensors have now."""
     zone = _found_again(written.zones, plan.zone_index)
     stay, before = table["stay"], table["stay"]["zone"].copy()
     for name in ("zone", "votes", "left_zone"):
@@ -226,3 +227,7 @@ def _carry_over(table: Table, written: _Written, plan: Plan) -> None:
     end_all(stay, np.flatnonzero((stay["zone"] == NOWHERE) & (before != NOWHERE)))
     level = _found_again(written.levels, plan.level_index)
     table["track"]["level"] = level[table["track"]["level"]]
+    by = sensor[table["track"]["spell"]["sensor"]]
+    # A spell is of all its sensors: where one is gone, the next sighting begins another.
+    gone = (by == NOBODY).sum(axis=1) > (table["track"]["spell"]["sensor"] == NOBODY).sum(axis=1)
+    table["track"]["spell"]["sensor"] = np.where(gone[:, None], NOBODY, by)

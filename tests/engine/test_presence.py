@@ -328,12 +328,18 @@ def replan(plan: Plan, **changed) -> Plan:
 
 def test_a_snapshot_finds_zones_and_sensors_again_by_their_key(mall, plan):
     mall.walk(ANA, to="shoes-L2", for_ms=30_000)
-    turned = replan(plan, zones=plan.zones[::-1], sensors=plan.sensors[::-1], levels=plan.levels[::-1])
+    moved = Presence(replan(plan, zones=plan.zones[::-1], sensors=plan.sensors[::-1]), Tuning())
+    moved.restore(mall.presence.snapshot())
+    assert bytes_of(moved.expire(NOON_MS + 10**7)) == bytes_of(mall.presence.expire(NOON_MS + 10**7))
+
+
+def test_a_snapshot_finds_levels_again_by_their_key(mall, plan):
+    mall.walk(ANA, to="shoes-L2", for_ms=30_000)
+    turned = replan(plan, zones=plan.zones[::-1], levels=plan.levels[::-1])
     moved = Presence(turned, Tuning())
     moved.restore(mall.presence.snapshot())
     where = moved.where()
     assert (turned.zones[where.zone[0]].key, turned.levels[where.level[0]].key) == ("shoes-L2", "L2")
-    assert bytes_of(moved.expire(NOON_MS + 10**7)) == bytes_of(mall.presence.expire(NOON_MS + 10**7))
 
 
 def test_a_stay_in_a_zone_that_was_removed_ends_and_the_visit_goes_on(mall, plan):
