@@ -51,7 +51,7 @@ from engine.stream import Stream
 from engine.surroundings import Surroundings
 from engine.tuning import Tuning
 from rules import api as rules_api
-from rules import book_api, channels_api, explain_api, receipts_api
+from rules import book_api, channels_api, explain_api, receipts_api, switches_api
 from rules.book import Book, Mall
 from rules.codes import Codes
 from rules.coupons import Coupons
@@ -300,6 +300,12 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
         book_api.routes(ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace),
         channels_api.routes(ledger, delivery, access, clock),
+        switches_api.routes(
+            ledger,
+            switches_api.Board(ledger, lambda: promotion.book, plan.shops(), delivery.channels.open),
+            access,
+            clock,
+        ),
     ]
     return engine, create_app(routers, PAGES_FOLDER)
 

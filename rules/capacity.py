@@ -29,21 +29,46 @@ COUNTS = {
     ("shop", True): GIVEN.where(SHOP, NOW),
 }
 
+# Of the newest `most` the oldest: when it counts no more, there is room for one.
+OLDEST = (
+    sa.select(coupon.c.issued_ms)
+    .where(OFFER, SINCE)
+    .order_by(coupon.c.issued_ms.desc())
+    .offset(sa.bindparam("newer", type_=sa.Integer))
+    .limit(1)
+)
+
 
 class Room(NamedTuple):
-    """A capacity at one instant. of: an offer or a shop; since_ms: coupons given after it count, None those live."""
+    """A capacity at one instant.
+
+    of         an offer or a shop
+    since_ms   coupons given after it count, None those live
+    anew_ms    when it begins anew; None where it does not
+    window_ms  for how long a coupon counts; 0 where it counts until it ends, or the day does
+    """
 
     scope: str  # "offer" or "shop"
     of: str
     most: int
     since_ms: int | None
     now_ms: int
+    anew_ms: int | None = None
+    window_ms: int = 0
 
     def left(self, tx: sa.Connection) -> int:
         """How many more there is room for; what was taken back does not count, what ran out counts within a time."""
         values: dict[str, object] = {"of": self.of} if self.scope == "offer" else {"quoted": _quoted(self.of)}
         values |= {"now_ms": self.now_ms} if self.since_ms is None else {"since_ms": self.since_ms}
         return self.most - int(tx.execute(COUNTS[self.scope, self.since_ms is None], values).scalar_one())
+
+    def again_ms(self, tx: sa.Connection) -> int | None:
+        """When time alone makes room; None where only the end of a coupon does."""
+        if not self.window_ms:
+            return self.anew_ms
+        values = {"of": self.of, "since_ms": self.since_ms, "newer": self.most - 1}
+        oldest_ms: int | None = tx.execute(OLDEST, values).scalar()
+        return None if oldest_ms is None else oldest_ms + self.window_ms
 
 
 def rooms(book: Book, offer: Offer, now_ms: int) -> tuple[Room, ...]:
@@ -69,14 +94,15 @@ def full(tx: sa.Connection, taken: Iterable[Room], *, more: int) -> Room | None:
 
 
 def _room(scope: str, of: str, cap: Cap, book: Book, now_ms: int) -> Room:
+    room = Room(scope, of, cap.most, None, now_ms)
     match cap.per:
         case "now":
-            since_ms = None
+            return room
         case "day":
-            since_ms = book.calendar.instant_ms(book.calendar.day(now_ms), 0) - 1
+            today_ms = book.calendar.instant_ms(book.calendar.day(now_ms), 0)
+            return room._replace(since_ms=today_ms - 1, anew_ms=book.calendar.midnight_ms(now_ms))
         case _:
-            since_ms = now_ms - cap.window_ms
-    return Room(scope, of, cap.most, since_ms, now_ms)
+            return room._replace(since_ms=now_ms - cap.window_ms, window_ms=cap.window_ms)
 
 
 def _quoted(shop: str) -> str:

@@ -55,7 +55,7 @@ PARCEL_COLUMNS = (
     "id", "member", "coupon", "instance", "step", "rung", "channel", "not_before_ms", "expires_ms", "state",
     "heard_real_ms",
 )  # fmt: skip
-LATER = ("redeemed_ms", "ended_ms", "superseded_by")
+LATER = ("opened_ms", "redeemed_ms", "ended_ms", "superseded_by")
 ROW_COLUMNS = tuple(column.name for column in coupon.c if column.name not in LATER)
 QUEUE = sa.insert(outbox)
 
@@ -116,11 +116,12 @@ class Refused(Exception):
 
     reason  live-offer (the member holds another), superseded-not-live (redeemed or gone just before),
             budget:<scope>, capacity:<offer or shop>
+    room    the capacity that was full
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, room: Room | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.room = reason, room
 
 
 class Coupons:
@@ -144,7 +145,7 @@ class Coupons:
             self._put(tx, new)
             crowded = full(tx, new.rooms, more=0)  # this one is counted already
             if crowded is not None:
-                raise Refused(f"capacity:{crowded.of}")
+                raise Refused(f"capacity:{crowded.of}", crowded)
             try:
                 self._budgets.reserve(tx, new.budgets, new.reserved)
             except Exhausted as problem:
@@ -153,14 +154,14 @@ class Coupons:
         self._tell(tx, [moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)], new.heard_real_ms)
         return new.id
 
-    def refusal(self, tx: sa.Connection, new: New) -> str | None:
+    def refusal(self, tx: sa.Connection, new: New) -> Refused | None:
         """Why *issue* would refuse for want of room or money, without giving anything: what ghosts are held to."""
         self._ledger.take_turn(tx)
         crowded = full(tx, new.rooms, more=1)
         if crowded is not None:
-            return f"capacity:{crowded.of}"
+            return Refused(f"capacity:{crowded.of}", crowded)
         lacking = self._budgets.lacking(tx, new.budgets, new.reserved)
-        return None if lacking is None else f"budget:{lacking.scope}"
+        return None if lacking is None else Refused(f"budget:{lacking.scope}")
 
     def void(
         self, tx: sa.Connection, coupon_id: str, at_ms: int, actor: str, reason: str, superseded_by: str | None = None,

@@ -22,7 +22,9 @@ from rules.channels import Channels
 from rules.coupons import QUEUE, Coupons, Row, moment
 from rules.events import CouponDelivered, CouponIssued, CouponMoment, CouponSuppressed
 from rules.life import State
+from rules.off import CHANNEL
 from rules.parcel import INBOX, Outcome, Parcel, next_try_ms, topic_of
+from rules.switches import Switch
 from rules.tables import QUEUED, coupon, outbox
 from rules.times import MINUTE_MS, SECOND_MS
 
@@ -153,7 +155,8 @@ class Outbox:
                 return "not-leased"
             self._channels.forget(tx, outcome.gone)
             if outcome.kind == "stop":
-                self._channels.turn(tx, parcel.channel, False, outcome.reason, "engine", now_ms)
+                stop = Switch(CHANNEL, parcel.channel, False, None, outcome.reason, "engine", now_ms)
+                self._channels.switches.turn(tx, stop)
             decided = self._after(parcel, outcome, now_ms)
             if decided.state == QUEUED_STATE:
                 self._change(tx, parcel.id, state=QUEUED_STATE, not_before_ms=decided.until_ms)
@@ -196,7 +199,7 @@ class Outbox:
     def _facts(self, tx: sa.Connection, due: list[Row], now_ms: int) -> dict[str, Facts]:
         """By outbox row."""
         consents = self._identity.consents_of_each(tx, {row["member"] for row in due})
-        off, quiet_until = frozenset(self._channels.off(tx)), self._quiet(now_ms)
+        off, quiet_until = frozenset(self._channels.off(tx, now_ms)), self._quiet(now_ms)
         coupons = {row["coupon"] for row in due}
         # An offer may be for somebody who had left before: it is the visit that ended since then that counts.
         issued, ended = event.alias(), event.alias()

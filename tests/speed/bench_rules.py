@@ -23,7 +23,7 @@ from rules.budgets import Charge
 from rules.codes import Codes
 from rules.coupons import Coupons, New
 from rules.events import CouponEvent
-from rules.journey import Instance
+from rules.instance import Instance
 from rules.promote import Promotion
 from rules.reading import parse_book
 from rules.redemption import Till
