@@ -20,7 +20,7 @@ from rules.book import AT_ONCE, THE_MALL, Redeem
 from rules.budgets import Budgets, Charge, Exhausted
 from rules.capacity import Room, full
 from rules.codes import Codes, tail
-from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponSuperseded, CouponVoided
+from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponOpened, CouponSuperseded, CouponVoided
 from rules.life import Act, State, after
 from rules.tables import LIVE, coupon, coupon_event, outbox
 
@@ -180,6 +180,17 @@ class Coupons:
             self._tell(tx, [moment(CouponVoided, row, at_ms, reason=reason)], heard_real_ms)
         else:
             self._tell(tx, [moment(CouponSuperseded, row, at_ms, by=superseded_by)], heard_real_ms)
+        return True
+
+    def open(self, tx: sa.Connection, coupon_id: str, at_ms: int, *, heard_real_ms: int) -> bool:
+        """Its member looked at a live coupon's code; False where that was known, or it lives no more."""
+        fresh = sa.and_(coupon.c.id == coupon_id, LIVE, coupon.c.opened_ms.is_(None))
+        opened = sa.update(coupon).where(fresh).values(opened_ms=at_ms).returning(*coupon.c)
+        row = tx.execute(opened).mappings().first()
+        if row is None:
+            return False
+        self._notes(tx, coupon_id, Act.OPEN, at_ms, "member", "seen in the wallet")
+        self._tell(tx, [moment(CouponOpened, row, at_ms)], heard_real_ms)
         return True
 
     def expire_due(self, tx: sa.Connection, now_ms: int, *, heard_real_ms: int, limit: int = 500) -> list[CouponMoment]:

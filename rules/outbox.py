@@ -166,10 +166,18 @@ class Outbox:
             return decided.state
 
     def shown(self, tx: sa.Connection, member: int, coupon_id: str, channel: str, now_ms: int) -> bool:
-        """The member has seen the coupon on *channel*; False if it was not sent there, or had been seen."""
+        """The member has seen the coupon on *channel*; False if it was not sent there, or had been seen.
+
+        In the wallet the code is on the screen with it, so there it was opened, too.
+        """
+        self._ledger.take_turn(tx)
         o = outbox.c
         sent = sa.and_(o.coupon == coupon_id, o.member == member, o.channel == channel, o.state == ACCEPTED)
-        return tx.execute(sa.update(outbox).where(sent).values(state=SHOWN, shown_ms=now_ms)).rowcount > 0
+        seen = sa.update(outbox).where(sent).values(state=SHOWN, shown_ms=now_ms).returning(o.heard_real_ms)
+        heard_real_ms = tx.execute(seen).scalar()
+        if heard_real_ms is not None and channel == INBOX:
+            self._coupons.open(tx, coupon_id, now_ms, heard_real_ms=heard_real_ms)
+        return heard_real_ms is not None
 
     def _after(self, parcel: Parcel, outcome: Outcome, now_ms: int) -> Verdict:
         """What a row becomes by the outcome of its parcel."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import sqlalchemy as sa
@@ -80,7 +80,7 @@ class Wallets:
         identity: Identity,
         shops: Mapping[str, ShopPlace],
         pace: Pace,
-        timezone: str,
+        timezone: Callable[[], str],
         channels: Collection[str],
     ) -> None:
         """channels  those of this mall: a member is asked about no others"""
@@ -104,7 +104,7 @@ class Wallets:
             coupons=[self._held(row, now_ms, origin) for row in rows],
             at_ms=now_ms,
             speed=self._pace.speed,
-            timezone=self._timezone,
+            timezone=self._timezone(),
         )
 
     def _consents(self, tx: sa.Connection, member: int) -> list[Consent]:

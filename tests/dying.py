@@ -83,7 +83,7 @@ def open_site(ledger: Ledger) -> Site:
             ledger, parse_book(BOOK, MALL), coupons, MALL, lambda: NOON_MS + MINUTE_MS, real_clock=lambda: 7
         )
 
-    return Site(ledger, codes, coupons, Till(ledger, codes, Calendar("Asia/Shanghai")), outbox, promotion)
+    return Site(ledger, codes, coupons, Till(ledger, codes, lambda: Calendar("Asia/Shanghai")), outbox, promotion)
 
 
 def new(member: int, *, rung: int = 0, cost: int = 60) -> New:

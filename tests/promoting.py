@@ -40,7 +40,6 @@ from rules.promote import Promotion
 from rules.reading import parse_book
 from rules.redemption import Till
 from rules.switches import Switch, Switches
-from rules.times import Calendar
 from rules.versions import Versions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,7 +63,7 @@ class Story:
         self.ledger, self.book, self.mall = ledger, book, mall
         self.now_ms = instant_ms(opens)
         self.codes = Codes(b"k" * 32, b"p" * 32)
-        self.till = Till(ledger, self.codes, Calendar("Asia/Shanghai"))
+        self.till = Till(ledger, self.codes, lambda: self.promotion.book.calendar)
         self.members: dict[str, int] = {}
         self._visits: dict[str, tuple[str, int]] = {}
         self._inside: dict[str, tuple[str, int]] = {}

@@ -38,7 +38,6 @@ from rules.push import Push
 from rules.reading import parse_book
 from rules.redemption import Till
 from rules.sending import Senders
-from rules.times import Calendar
 from rules.wallet import ShopPlace, Wallets
 from tests.conftest import ROOT
 
@@ -66,10 +65,10 @@ class Site:
             (self.ana,) = self.identity.join(tx, [ana], NOON_MS, place="form")
         router = api.routes(
             ledger=self.ledger,
-            wallets=Wallets(self.codes, self.identity, SHOPS, pace, "Asia/Shanghai", self.channels.open),
-            till=Till(self.ledger, self.codes, Calendar("Asia/Shanghai")), inbox=self.inbox,
+            wallets=Wallets(self.codes, self.identity, SHOPS, pace, lambda: self.book.timezone, self.channels.open),
+            till=Till(self.ledger, self.codes, lambda: self.book.calendar), inbox=self.inbox,
             identity=self.identity, live=live,
-            access=self.access, pace=pace, calendar=Calendar("Asia/Shanghai"), consents_changed=self._note,
+            access=self.access, pace=pace, calendar=lambda: self.book.calendar, consents_changed=self._note,
         )  # fmt: skip
         self.push = Push(Keys(b"m" * 32).push, "mailto:it@mall.test", pace, ("https://push.mall.test",))
         senders = Senders(self.outbox, {}, pace.now, system_clock)

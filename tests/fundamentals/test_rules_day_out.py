@@ -122,7 +122,7 @@ def test_money_spent_without_any_coupon_leads_to_dinner_too(mall):
     mall.arrives("cy")
     mall.at("19:30")
     assert mall.given("cy") == []
-    receipts = Receipts(mall.ledger, mall.codes, mall.mall.shops, mall.book.calendar)
+    receipts = Receipts(mall.ledger, mall.codes, mall.mall.shops, lambda: mall.book.calendar)
     bought = {"shop": "denim-works", "receipt": "r1", "at": "2026-11-21 19:30", "amount_minor": "24900", "member": "cy"}
     receipts.take([Line(1, bought)], mall.now_ms, heard_real_ms=5)
     mall.hear()

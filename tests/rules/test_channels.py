@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from rules.channels import MOST_SUBSCRIPTIONS, Channels
+from rules.events import CouponOpened
 from rules.messages import Messages
 from rules.parcel import JITTER, PAUSES_MS, Address, NoTemplate, Outcome, Parcel, Reach, next_try_ms
-from rules.tables import outbox
+from rules.tables import coupon_event, outbox
 from tests.pushing import Browser
 
 NOON_MS = 1_795_233_600_000
@@ -75,6 +76,18 @@ def test_a_coupon_that_was_seen_is_so_written_down_for_its_member_alone(http, si
         with site.ledger.read() as tx:
             assert tx.execute(sa.select(outbox.c.state)).scalar() == state
     assert len(http.get("/v1/wallet", headers=site.as_ana).json()["coupons"]) == 1
+
+
+def test_a_coupon_on_the_wallets_screen_was_opened_and_is_told_so_once(http, site, a_coffee):
+    new = a_coffee(member=site.ana)
+    code = site.deliver(new)
+    for _ in range(2):
+        http.post("/v1/wallet/shown", headers=site.as_ana, json={"coupon": new.id, "channel": "inbox"})
+    with site.ledger.read() as tx:
+        told = [one.event for one in site.ledger.since(tx, 0, 100) if isinstance(one.event, CouponOpened)]
+        line = sa.select(coupon_event.c.actor).where(coupon_event.c.act == "open")
+        assert (len(told), tx.execute(line).scalars().all()) == (1, ["member"])
+    assert http.post("/v1/validations", headers=site.as_cafe, json={"code": code}).status_code == 200
 
 
 def test_the_newest_subscriptions_are_kept(ledger):

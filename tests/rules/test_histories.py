@@ -88,7 +88,7 @@ class History:
             connection.execute("PRAGMA synchronous=OFF")  # what is proved here does not need the disk
 
         self.story = Story(ledger, book, mall, opens)
-        self.receipts = Receipts(ledger, self.story.codes, mall.shops, book.calendar)
+        self.receipts = Receipts(ledger, self.story.codes, mall.shops, lambda: book.calendar)
         self.inside: set[str] = set()
         self.redemptions: dict[str, tuple[str, str]] = {}
         self.bought = 0
