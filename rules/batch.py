@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from math import ceil
 from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -218,14 +219,12 @@ class Batch:
         now_ms, offer = self._now_ms, issue.offer
         replaced = known.standing.exposure(issue.supersedes) if issue.supersedes else None
         coupon: str | None = None
+        place: dict[str, Any] = {
+            "member": run.member, "visit": run.visit, "journey": run.journey, "instance": run.id,
+            "step": issue.step, "rung": issue.rung, "offer": offer.key,
+        }  # fmt: skip
         new = New(
-            member=run.member,
-            visit=run.visit,
-            journey=run.journey,
-            instance=run.id,
-            step=issue.step,
-            rung=issue.rung,
-            offer=offer.key,
+            **place,
             shops=offer.shops,
             cost=offer.cost,
             reserve=ceil(offer.cost * book.limits.expected_redemption),
@@ -259,14 +258,8 @@ class Batch:
         if replaced is not None:
             known.standing = known.standing.ended(replaced.id, now_ms, SUPERSEDED)
         exposure = Exposure(
+            **place,
             id=_exposure_id(run, issue),
-            member=run.member,
-            visit=run.visit,
-            journey=run.journey,
-            instance=run.id,
-            step=issue.step,
-            rung=issue.rung,
-            offer=offer.key,
             coupon=coupon,
             ghost=coupon is None,
             visit_bound=offer.visit_bound,
@@ -282,7 +275,7 @@ class Batch:
         """When time alone makes room, or brings money."""
         if refused.room is not None:
             return refused.room.again_ms(self._tx)
-        by_day = refused.reason.startswith("budget:") and refused.reason != "budget:visit"
+        by_day = refused.reason.startswith("budget:") and refused.reason != journey.OWN_BUDGET
         return book.calendar.midnight_ms(self._now_ms) if by_day else None
 
     def _hand_on(self, known: Known, ended: Instance, book: Book, cause: str) -> None:

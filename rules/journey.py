@@ -22,6 +22,8 @@ from rules.when import Line, ask, earliest
 
 # What may run short: who is refused for it waits in a queue, and is asked again when a coupon that held some has ended.
 SHORT = ("budget:", "capacity:")
+# Of this one only the member's own coupons hold some, and what becomes of those is heard anyway.
+OWN_BUDGET = "budget:visit"
 
 
 class Issue(NamedTuple):
@@ -119,7 +121,8 @@ def refused(
         if issue.rung:  # nothing better can be afforded, so the step is over
             note = Note("moved-on", because, issue.step, issue.rung, issue.offer.key, [*issue.lines, line])
             return onward(instance, journey, journey.step(issue.step).exhausted, because, now_ms), note
-        instance = short(instance, because, now_ms)
+        if because != OWN_BUDGET:
+            instance = short(instance, because, now_ms)
     else:
         again_ms = now_ms + ASK_AGAIN_MS  # the event that tells of the change will be heard before
     after = msgspec.structs.replace(instance, wakes_ms=earliest([instance.wakes_ms, again_ms]))

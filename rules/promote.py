@@ -32,7 +32,7 @@ from rules.events import (
     CouponVoided,
 )
 from rules.moving import FINISH_OLD
-from rules.off import OFFER, SHOP, Off
+from rules.off import JOURNEY, OFFER, SHOP, Off
 from rules.recall import Recall, Waiter
 from rules.room import freed_by, held_for_closed
 from rules.shelf import Shelf
@@ -215,6 +215,8 @@ class Promotion:
     def _ask_held(self, tx: sa.Connection, turn: Switch, now_ms: int) -> None:
         """Whoever was held by what is on again goes on; whoever still is, knows until when."""
         held = ("closed:", "taken-out:") if turn.kind in (SHOP, OFFER) else (f"switched-off:{turn.name}",)
+        if turn.kind == JOURNEY:  # one that is off pauses no other
+            held = (*held, f"paused by {turn.name}")
         for because in held:
             self._recall.wake(tx, because, now_ms)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from rules.book import Book
+from rules.journey import OWN_BUDGET
 from rules.off import Off, worthless
 from rules.tables import LIVE, UNSENT, coupon, exposure
 
@@ -12,7 +13,8 @@ from rules.tables import LIVE, UNSENT, coupon, exposure
 def freed_by(tx: sa.Connection, coupon_id: str) -> set[str]:
     """What a coupon held of capacities and budgets, as refusals name it."""
     row = tx.execute(sa.select(coupon.c.offer, coupon.c.shops, coupon.c.budgets).where(coupon.c.id == coupon_id)).one()
-    return {*(f"capacity:{of}" for of in (row.offer, *row.shops)), *(f"budget:{scope}" for scope, _ in row.budgets)}
+    budgets = {f"budget:{scope}" for scope, _ in row.budgets} - {OWN_BUDGET}
+    return budgets | {f"capacity:{of}" for of in (row.offer, *row.shops)}
 
 
 def held_for_closed(tx: sa.Connection, book: Book, off: Off, now_ms: int) -> dict[int, set[str]]:

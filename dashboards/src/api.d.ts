@@ -1219,6 +1219,11 @@ export interface components {
              * @enum {string}
              */
             state: "issued" | "redeemed" | "void" | "expired" | "superseded";
+            /**
+             * Closed
+             * @description Taken back because the shops that redeem it closed early
+             */
+            closed: boolean;
             /** Issued Ms */
             issued_ms: number;
             /** Expires Ms */

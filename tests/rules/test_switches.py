@@ -229,6 +229,16 @@ def test_a_journey_that_is_off_holds_up_no_other(mall):
     assert story.at("09:05").wallet("bo") == ["coffee"]
 
 
+def test_whoever_was_paused_by_a_journey_that_is_switched_off_goes_on_at_once(mall):
+    story = mall()
+    story.join("bo", birthday="11-21")
+    story.arrives("bo")
+    story.at("09:04")
+    assert story.decisions("bo")[-1] == ("withheld", "paused by birthday")
+    story.switch("journey", "birthday")
+    assert story.at("09:05").wallet("bo") == ["coffee"]
+
+
 def test_a_visit_that_ends_meanwhile_ends_its_runs(coffee):
     coffee.switch("mall", "mall")
     coffee.goes_home("ana")
