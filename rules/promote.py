@@ -158,7 +158,7 @@ class Promotion:
             if isinstance(event, MAKES_ROOM) and (batch.is_short_of("") or self._recall.anyone_waits(tx)):
                 batch.close()
                 for short_of in sorted(freed_by(tx, event.coupon)):
-                    self._ask_waiting(tx, short_of, id_of("room", event.id), record.heard_real_ms, now_ms)
+                    self._ask_waiting(tx, short_of, id_of("room", short_of, event.id), record.heard_real_ms, now_ms)
                 batch = self._batch(tx, _members(recorded[place:]), now_ms)
         batch.close()
 
@@ -184,21 +184,18 @@ class Promotion:
 
         Of shops that closed, what is good nowhere else is taken back; whoever was held by what is on again goes on.
         """
-        news = self._switches.beyond(tx, self._turns)
+        news = self._switches.beyond(tx, self._ledger.cursor(tx, self.SWITCH_CURSOR))
+        self._turns = self._switches.last(tx)
         if not news:
             return
-        self._turns = news[-1].seq
-        carried_out = self._ledger.cursor(tx, self.SWITCH_CURSOR)
         off, real_ms = self._switches.off(tx, now_ms), self._real_clock()
         for seq, turn in news:
-            if seq <= carried_out:
-                continue
             cause = id_of("switch", seq)
             if turn.kind == SHOP and not turn.is_on:
                 gone = held_for_closed(tx, self.book, off, now_ms)
                 self._close(tx, gone, cause, turn.actor, real_ms, now_ms, off)
             self._ask_held(tx, turn, now_ms)
-        self._ledger.move_cursor(tx, self.SWITCH_CURSOR, max(self._turns, carried_out))
+        self._ledger.move_cursor(tx, self.SWITCH_CURSOR, self._turns)
 
     def _close(
         self, tx: sa.Connection, gone: Mapping[int, set[str]], cause: str, actor: str, real_ms: int, now_ms: int,

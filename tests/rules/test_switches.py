@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from engine.problems import Problem
 from rules import tables
 from rules.reading import parse_book
-from rules.switches import Switches
+from rules.switches import Switch, Switches
 from tests.promoting import Story, instant_ms
 
 BOOK = """\
@@ -101,6 +101,16 @@ def test_a_coupon_stays_where_its_shop_opens_again_within_its_time(coffee):
 def test_a_till_of_a_closed_shop_still_serves_who_stands_there(coffee):
     coffee.switch("shop", "cafe-luna", until_ms=instant_ms("09:30"))
     assert coffee.redeems("ana", "cafe-luna") == "coffee"
+
+
+def test_what_a_till_of_a_closed_shop_undoes_lives_again(coffee):
+    (given,) = coffee.coupons("ana")
+    with coffee.ledger.write() as tx:
+        spent = coffee.till.redeem(tx, "cafe-luna", coffee.codes.of(given["id"]), coffee.now_ms, heard_real_ms=6)
+        closed = Switch("shop", "cafe-luna", False, None, "no power", "shop:cafe-luna", coffee.now_ms)
+        Switches(coffee.ledger).turn(tx, closed)
+        coffee.till.restore(tx, "cafe-luna", spent.redemption, coffee.now_ms, heard_real_ms=6)
+    assert coffee.wallet("ana") == ["coffee"]
 
 
 def test_a_till_says_that_a_coupon_was_taken_back(coffee):
