@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from engine.ledger import Ledger
-from rules.tables import TRACED, decision, former
+from rules.tables import RUNNING, TRACED, decision, former, instance, waiting
 from rules.times import DAY_MS
 
 TRACES_KEPT_MS = 30 * DAY_MS
@@ -25,6 +25,9 @@ def forget_traces(ledger: Ledger, now_ms: int) -> int:
     due = due.order_by(decision.c.at_ms).limit(AT_ONCE)
     with ledger.write() as tx:
         tx.execute(sa.delete(former).where(former.c.until_ms < now_ms - TRACES_KEPT_MS))
+        # Whoever was erased while they queued is asked for nothing more.
+        running = sa.exists().where(instance.c.id == waiting.c.instance, RUNNING)
+        tx.execute(sa.delete(waiting).where(~running))
     forgotten = 0
     while True:
         with ledger.write() as tx:

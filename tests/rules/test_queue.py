@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from rules import tables
+from rules.forgetting import forget_traces
 from rules.reading import parse_book
 from tests.promoting import Story, instant_ms
 
@@ -126,6 +127,18 @@ def test_an_hour_that_counts_no_more_is_asked_for_at_its_instant(mall):
     story = mall("1 now", "1 per 45m")
     assert having(story.at("09:44")) == []
     assert having(story.at("09:45")) == ["bo"]
+
+
+def test_whoever_is_no_more_leaves_the_queue_with_what_is_forgotten(mall):
+    story = mall()
+    bo = tables.instance.c.member == story.members["bo"]
+    with story.ledger.write() as tx:
+        tx.execute(sa.delete(tables.instance).where(bo))
+    forget_traces(story.ledger, story.now_ms)
+    with story.ledger.read() as tx:
+        assert tx.execute(sa.select(tables.waiting.c.member)).scalars().all() == [story.members["cy"]]
+    story.redeems("ana", "cafe-luna")
+    assert having(story) == ["cy"]
 
 
 def test_the_queue_is_empty_when_nobody_waits(mall):
