@@ -51,7 +51,7 @@ from engine.stream import Stream
 from engine.surroundings import Surroundings
 from engine.tuning import Tuning
 from rules import api as rules_api
-from rules import book_api, channels_api, explain_api, receipts_api
+from rules import book_api, channels_api, explain_api, receipts_api, switches_api
 from rules.book import Book, Mall
 from rules.codes import Codes
 from rules.coupons import Coupons
@@ -138,7 +138,7 @@ class Engine:
             clock_ms=self.settings.pace.now(),
             real_ms=now_real_ms,
             speed=self.settings.pace.speed,
-            timezone=self.book.calendar.timezone,
+            timezone=self.promotion.book.timezone,
             k=self.settings.k,
             silent=self.ingest.silent(),
         )
@@ -269,6 +269,14 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         around=around,
         stopping=threading.Event(),
     )
+
+    def in_force() -> Book:
+        return promotion.book
+
+    def calendar() -> Calendar:
+        return promotion.book.calendar
+
+    ways = delivery.channels.open
     routers = [
         access.routes(shops={key: place.name for key, place in shops.items()}),
         api.routes(
@@ -284,22 +292,28 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         status.routes(access, engine.status),
         rules_api.routes(
             ledger=ledger,
-            wallets=Wallets(codes, identity, shops, settings.pace, book.calendar.timezone, delivery.channels.open),
-            till=Till(ledger, codes, book.calendar),
+            wallets=Wallets(codes, identity, shops, settings.pace, lambda: in_force().timezone, ways),
+            till=Till(ledger, codes, calendar),
             inbox=inbox,
             identity=identity,
             live=live,
             access=access,
             pace=settings.pace,
-            calendar=Calendar(book.calendar.timezone),
+            calendar=calendar,
             consents_changed=ingest.consents_changed,
         ),
         receipts_api.routes(
-            receipts=Receipts(ledger, codes, plan.shops(), book.calendar), access=access, pace=settings.pace
+            receipts=Receipts(ledger, codes, plan.shops(), calendar), access=access, pace=settings.pace
         ),
-        explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
+        explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=in_force, access=access, pace=settings.pace),
         book_api.routes(ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace),
         channels_api.routes(ledger, delivery, access, clock),
+        switches_api.routes(
+            ledger,
+            switches_api.Board(ledger, in_force, plan.shops(), ways),
+            access,
+            clock,
+        ),
     ]
     return engine, create_app(routers, PAGES_FOLDER)
 

@@ -249,6 +249,16 @@ def _writing_routes(router: APIRouter, ledger: Ledger, versions: Versions, acces
         return done
 
     @router.post(
+        "/versions/{version}/withdraw",
+        status_code=204,
+        responses=refusals(401, 403, 404, 409),
+        summary="Take a version back that waits for a second person; it stays a draft",
+    )
+    def withdraw(operator: Operator, version: VersionPath) -> None:
+        write(lambda tx: versions.withdraw(tx, version, author=f"operator:{operator}", now_ms=pace.now()))
+        log.info("a proposal was withdrawn", version=version, by=operator)
+
+    @router.post(
         "/rollback",
         responses=refusals(401, 403, 404, 409),
         summary="Put the version in force that was so before the present one",

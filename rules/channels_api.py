@@ -1,4 +1,4 @@
-"""HTTP for the ways to a member: members choose and subscribe, operators switch channels off.
+"""HTTP for the ways to a member: members choose and subscribe.
 
 Annotations are evaluated here, not left as text: FastAPI could not find the dependencies that each router makes.
 """
@@ -55,24 +55,10 @@ class Shown(BaseModel):
     channel: Name
 
 
-class SwitchState(BaseModel):
-    channel: str
-    is_on: bool
-    reason: str
-    actor: str
-    at_ms: int | None = Field(description="When it was last turned; null if never")
-
-
-class Turn(BaseModel):
-    is_on: bool
-    reason: str = Field("", max_length=200)
-
-
 def routes(ledger: Ledger, delivery: Delivery, access: Access, clock: Clock) -> APIRouter:
     channels, outbox, push = delivery.channels, delivery.outbox, delivery.push
     router = APIRouter()
     Member = Annotated[int, Depends(access.member)]
-    operator = Depends(access.operator)
 
     def ways(member: int) -> Ways:
         with ledger.read() as tx:
@@ -135,21 +121,5 @@ def routes(ledger: Ledger, delivery: Delivery, access: Access, clock: Clock) -> 
     def shown(what: Shown, member: Member) -> None:
         with ledger.write() as tx:
             outbox.shown(tx, member, what.coupon, what.channel, clock())
-
-    @router.get(
-        "/v1/channels", tags=["channels"], dependencies=[operator], responses=refusals(401, 403),
-        summary="The kill switch of each channel",
-    )  # fmt: skip
-    def switches() -> list[SwitchState]:
-        with ledger.read() as tx:
-            return [SwitchState(**switch._asdict()) for switch in channels.switches(tx)]
-
-    @router.put(
-        "/v1/channels/{channel}", tags=["channels"], dependencies=[operator], responses=refusals(401, 403),
-        summary="Switch a channel off or on, at once",
-    )  # fmt: skip
-    def turn(channel: Name, to: Turn) -> SwitchState:
-        with ledger.write() as tx:
-            return SwitchState(**channels.turn(tx, channel, to.is_on, to.reason, "operator", clock())._asdict())
 
     return router

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from rules.book import Book, Cap, Limits, Offer
-from rules.standing import OFFERS_CONSENT, REDEEMED, Exposure, Standing
+from rules.standing import CLOSED, OFFERS_CONSENT, REDEEMED, Exposure, Standing
 from rules.times import SECOND_MS, length_text
 from rules.when import Line
 
@@ -21,6 +21,8 @@ from rules.when import Line
 LATE_MS = 60 * SECOND_MS
 # After late news the question is asked again when the rest of the backlog is known too.
 ASK_AGAIN_MS = 15 * SECOND_MS
+# What ends the pause between offers: who has used one may have the next, and so may who lost one to a closed shop.
+CLEARING = ((REDEEMED, "redeemed"), (CLOSED, "taken back"))
 
 
 class Proposal(NamedTuple):
@@ -141,10 +143,11 @@ def _gap_check(gap: Cap, exposures: tuple[Exposure, ...], now_ms: int) -> _Check
         return _Check("gap", Line(gap.path, True, "first offer"))
     last = exposures[-1]
     since = f"last {length_text(now_ms - last.at_ms)} ago of {length_text(gap.window_ms)}"
-    if any(
-        exposure.outcome == REDEEMED and exposure.ended_ms is not None and exposure.ended_ms >= last.at_ms
-        for exposure in exposures
-    ):
-        return _Check("gap", Line(gap.path, True, f"{since}, redeemed since"))
+    since_last = {
+        exposure.outcome for exposure in exposures if exposure.ended_ms is not None and exposure.ended_ms >= last.at_ms
+    }
+    for outcome, seen in CLEARING:
+        if outcome in since_last:
+            return _Check("gap", Line(gap.path, True, f"{since}, {seen} since"))
     ends_ms = last.at_ms + gap.window_ms
     return _Check("gap", Line(gap.path, now_ms >= ends_ms, since), ends_ms)

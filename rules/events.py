@@ -35,6 +35,10 @@ class CouponSuppressed(CouponMoment, frozen=True, tag="coupon.suppressed"):
     reason: str
 
 
+class CouponOpened(CouponMoment, frozen=True, tag="coupon.opened"):
+    """The member looked at its code for the first time: on the way to the till, or tempted."""
+
+
 class CouponRedeemed(CouponMoment, frozen=True, tag="coupon.redeemed"):
     """Spent at *shop*; amount_minor is what the customer paid there, if the till said so."""
 
@@ -83,6 +87,7 @@ CouponEvent = (
     CouponIssued
     | CouponDelivered
     | CouponSuppressed
+    | CouponOpened
     | CouponRedeemed
     | CouponRestored
     | CouponVoided
@@ -94,6 +99,7 @@ KINDS: tuple[type[CouponMoment], ...] = (
     CouponIssued,
     CouponDelivered,
     CouponSuppressed,
+    CouponOpened,
     CouponRedeemed,
     CouponRestored,
     CouponVoided,

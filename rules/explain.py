@@ -14,14 +14,17 @@ from engine.events import Moment
 from rules import sayings
 from rules.book import Book, Journey, Rung, Step, Texts
 from rules.decide import held_out
+from rules.off import MALL, Halt, journey_halt
 from rules.past import Decided, Past
 from rules.sayings import say
-from rules.standing import OFFERS_CONSENT, REDEEMED, SUPERSEDED, VOID, Exposure
+from rules.standing import CLOSED, OFFERS_CONSENT, REDEEMED, SUPERSEDED, VOID, Exposure
 from rules.when import Condition, Line, ask
 
 PRESENCE = "presence"
 GIVEN = ("issued", "ghost")
 WENT_ON = ("moved-on", "skipped")
+# After these, the next thing to come of a run is an offer.
+SEEKING_ON = (*WENT_ON, "started", "waits", "withheld")
 # Finds the book of a version; None where nothing can be read of it any more.
 BookOf = Callable[[str], Book | None]
 
@@ -132,6 +135,8 @@ class _Teller:
             yield self._unbegun(journey, step)
         elif decided[-1].verdict == "not-started":
             yield self._not_started(journey, step, decided[-1])
+        elif (halt := journey_halt(self._past.standing.off, journey.key)) and self._held(journey, step, decided[-1]):
+            yield self._switched_off(journey.key, step or decided[-1].step, halt)
         else:
             yield self._step(book, journey, step or decided[-1].step, decided)
 
@@ -151,6 +156,25 @@ class _Teller:
         else:
             said = self._unmet("not-started", journey, last.reason, lines)
         return _answer(journey.key, step, last, said, lines)
+
+    def _held(self, journey: Journey, step: str | None, last: Decided) -> bool:
+        """Whether the step asked about was still to come, so that a switch was what held it."""
+        ahead = step is None or journey.index[step] >= journey.index.get(last.step, 0)
+        return ahead and last.verdict in SEEKING_ON
+
+    def _switched_off(self, journey: str, step: str, halt: Halt) -> Answer:
+        _, kind, name = halt.path.split("/")
+        switch = self._past.off[kind, name]
+        said = say(
+            "switched-off", at=self._when(switch.at_ms or 0), by=switch.actor, what=_switched(name),
+            why=switch.reason or say("no-reason"),
+        )  # fmt: skip
+        asked, seen = sayings.asked(kind), sayings.seen(f"off{self._book.calendar.until_text(halt.until_ms)}")
+        line = TraceLine(path=halt.path, held=False, asked=dict(asked), seen=dict(seen))
+        return Answer(
+            journey=journey, step=step, verdict="withheld", reason=halt.because, said=dict(said),
+            decided_ms=switch.at_ms, lines=[line],
+        )  # fmt: skip
 
     def _step(self, book: Book, journey: Journey, step: str, decided: list[Decided]) -> Answer:
         mine = [one for one in decided if one.step == step]
@@ -190,8 +214,10 @@ class _Teller:
                 return say("no-consent", since=self._since(OFFERS_CONSENT))
             case "withheld", reason if reason.startswith("paused by "):
                 return say("paused", by=reason.removeprefix("paused by "))
-            case (("withheld" | "moved-on"), ("budget" | "capacity" | "closed") as reason):
+            case (("withheld" | "moved-on" | "skipped"), ("budget" | "capacity" | "closed" | "taken-out") as reason):
                 return say(reason, scope=scope)
+            case "withheld", "switched-off":
+                return say("was-off", what=_switched(scope))
             case "withheld", reason if reason in sayings.SAYINGS:
                 return say(reason, seen=seen)
             case "issued", _:
@@ -240,7 +266,7 @@ class _Teller:
         if exposure.ended_ms is None and self._past.at_ms < exposure.expires_ms:
             waits_ms = next((arm.rungs[one.rung].wait_ms for arm in step.arms if _gives(arm.rungs, one)), 0)
             return say("is-out", until=self._when(one.at_ms + waits_ms))
-        kinds = {REDEEMED: "was-redeemed", SUPERSEDED: "was-superseded", VOID: "was-void"}
+        kinds = {outcome: f"was-{outcome}" for outcome in (REDEEMED, SUPERSEDED, VOID, CLOSED)}
         ended_ms = exposure.expires_ms if exposure.ended_ms is None else exposure.ended_ms
         return say(kinds.get(exposure.outcome, "was-expired"), at=self._when(ended_ms))
 
@@ -283,7 +309,9 @@ def _lines(journey: Journey, seen: list[Line]) -> list[TraceLine]:
 
 
 def _word(journey: Journey, path: str) -> str:
-    """The word of `when` that stands at *path*, or else the last name in it."""
+    """The word of `when` that stands at *path*, a switch's kind, or else the last name in it."""
+    if path.startswith("switches/"):
+        return path.split("/")[1]
     for condition in _conditions(journey):
         if condition.path == path:
             return condition.word
@@ -305,6 +333,10 @@ def _gives(rungs: tuple[Rung, ...], one: Decided) -> bool:
 def _title(book: Book, offer: str | None) -> Texts:
     found = book.offers.get(offer) if offer else None
     return found.title if found else dict.fromkeys(sayings.LANGUAGES, offer or "")
+
+
+def _switched(name: str) -> Texts | str:
+    return say("the-mall") if name == MALL else name
 
 
 def _kind(event: Moment) -> str:

@@ -3,6 +3,7 @@
 Annotations are evaluated here, not left as text: FastAPI could not find the dependencies that each router makes.
 """
 
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated
 
@@ -52,7 +53,7 @@ def explained(
         return explain.explain(past, book, lambda version: shelf.readable(tx, version), step=step)
 
 
-def routes(*, ledger: Ledger, shelf: Shelf, book: Book, access: Access, pace: Pace) -> APIRouter:
+def routes(*, ledger: Ledger, shelf: Shelf, book: Callable[[], Book], access: Access, pace: Pace) -> APIRouter:
     router = APIRouter()
 
     @router.get(
@@ -70,13 +71,13 @@ def routes(*, ledger: Ledger, shelf: Shelf, book: Book, access: Access, pace: Pa
     ) -> Explanation:
         now_ms = pace.now()
         try:
-            at_ms = instant(book.calendar, at, day, now_ms)
+            at_ms = instant(book().calendar, at, day, now_ms)
         except (NotTime, NotYet) as problem:
             raise Problem("no-such-instant", 422, "No such instant", f"{problem}.") from None
         with ledger.read() as tx:
             if not is_member(tx, member):
                 raise Problem("not-found", 404, "No such member", "This member is not with us (any more).")
-        return explained(ledger, shelf, book, member, at_ms, step, actor=f"operator:{operator}", now_ms=now_ms)
+        return explained(ledger, shelf, book(), member, at_ms, step, actor=f"operator:{operator}", now_ms=now_ms)
 
     @router.get(
         "/v1/wallet/coupons/{coupon}/why",
@@ -93,6 +94,6 @@ def routes(*, ledger: Ledger, shelf: Shelf, book: Book, access: Access, pace: Pa
             version = shelf.readable(tx, decided.version) if decided else None
         if decided is None:
             raise Problem("not-found", 404, "No such coupon", "This coupon is not one of yours.")
-        return explain.why(decided, version or book)
+        return explain.why(decided, version or book())
 
     return router

@@ -63,7 +63,15 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     "gap": ("Too soon after the last offer: {seen}.", "距上一个优惠太近：{seen}。"),
     "budget": ("No money left in the budget: {scope}.", "预算已用完：{scope}。"),
     "capacity": ("The offer's capacity was reached: {scope}.", "该优惠的名额已满：{scope}。"),
-    "closed": ("Closed for today: {scope}.", "今天已关闭：{scope}。"),
+    "closed": ("Closed for now: {scope}.", "暂时关闭：{scope}。"),
+    "taken-out": ("Taken out for now: {scope}.", "暂时停发：{scope}。"),
+    "switched-off": (
+        "Switched off since {at}: {what}, by {by} ({why}). It goes on where it was.",
+        "自 {at} 起由 {by} 关闭：{what}（{why}）。恢复后从原处继续。",
+    ),
+    "was-off": ("Held where it was, as this was switched off: {what}.", "暂停在原处，因为已被关闭：{what}。"),
+    "the-mall": ("the whole mall", "全商场"),
+    "no-reason": ("no reason was given", "未说明原因"),
     "superseded-not-live": (
         "The coupon it would have replaced had just been redeemed or had ended.",
         "要替换的券刚刚被核销或已结束。",
@@ -121,6 +129,7 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     "was-redeemed": ("Redeemed at {at}.", "{at} 已核销。"),
     "was-superseded": ("A better offer took its place at {at}.", "{at} 被更好的优惠取代。"),
     "was-void": ("Taken back at {at}.", "{at} 已收回。"),
+    "was-closed": ("Taken back at {at}, as its shop closed.", "{at} 因商店关闭而收回。"),
     "was-expired": ("It ran out at {at}.", "{at} 已过期。"),
     # parts of sentences
     "since": ("since {at}", "自 {at} 起"),
@@ -164,6 +173,10 @@ ASKED: Mapping[str, tuple[str, str]] = {
     "once": ("not too soon after the last run", "距上次已久"),
     "ledger": ("money and coupons at that instant", "当时的预算与券"),
     "priority": ("no journey of higher priority", "没有优先级更高的旅程"),
+    "mall": ("the mall's switch", "全商场的开关"),
+    "journey": ("the journey's switch", "旅程的开关"),
+    "offer": ("the offer's switch", "优惠的开关"),
+    "shop": ("an open shop", "商店在营业"),
 }  # fmt: skip
 
 _DAYS = dict(zip(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), "一二三四五六日", strict=True))
@@ -215,6 +228,10 @@ _SEEN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"none", "没有"),
         (r"first offer", "第一个优惠"),
         (r"last (\S+) ago of (\S+), redeemed since", r"距上个 \1，间隔 \2，其间已核销"),
+        (r"last (\S+) ago of (\S+), taken back since", r"距上个 \1，间隔 \2，其间已收回"),
+        (r"off until (\S+ \S+)", r"关闭至 \1"),
+        (r"off", "已关闭"),
+        (r"taken back, as its shop closed", "商店关闭，已收回"),
         (r"last (\S+) ago of (\S+)", r"距上个 \1，间隔 \2"),
         (r"not held out", "不属于对照组"),
         (r"held out", "属于对照组"),

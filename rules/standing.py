@@ -21,6 +21,7 @@ from rules.events import (
     CouponVoided,
     MoneySpent,
 )
+from rules.off import NOTHING, Off
 from rules.times import DAY_MS
 
 OFFERS_CONSENT = "personal_offers"
@@ -32,6 +33,8 @@ MOST_PURCHASES_REMEMBERED = 300
 SPENDING_WINDOW_MS = 90 * DAY_MS
 
 REDEEMED, VOID, EXPIRED, SUPERSEDED = "redeemed", "void", "expired", "superseded"
+# Taken back because no shop that redeems it is open within its time; of a coupon, the reason of its void.
+CLOSED = "closed"
 
 
 class Profile(NamedTuple):
@@ -77,7 +80,7 @@ class Exposure(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     expires_ms: int
     ended_ms: int | None = None
-    outcome: str = ""  # redeemed, void, expired, superseded; "" while it is out
+    outcome: str = ""  # redeemed, void, expired, superseded, closed; "" while it is out
     propensity: float = 1.0  # with what probability it was to be sent
     drawn: bool = True  # False: chance said not to send it
 
@@ -187,6 +190,7 @@ class Standing(NamedTuple):
     exposures  of the last 30 days at least, oldest first
     purchases  those the memory keeps, oldest first
     room       how many more of an offer its capacity lets go now; an offer without capacity is not in it
+    off        what is switched off now
     """
 
     member: int
@@ -196,6 +200,7 @@ class Standing(NamedTuple):
     exposures: tuple[Exposure, ...] = ()
     purchases: tuple[Purchase, ...] = ()
     room: Mapping[str, int] = MappingProxyType({})
+    off: Off = NOTHING
 
     @property
     def visit(self) -> Visit | None:
@@ -257,8 +262,8 @@ def _after(exposure: Exposure, event: CouponMoment) -> Exposure:
             outcome = REDEEMED
         case CouponSuperseded():
             outcome = SUPERSEDED
-        case CouponVoided():
-            outcome = VOID
+        case CouponVoided(reason=reason):
+            outcome = CLOSED if reason == CLOSED else VOID
         case CouponExpired():
             outcome = EXPIRED
         case CouponRestored(state="issued"):

@@ -19,10 +19,13 @@ DAY_MS = 24 * HOUR_MS
 # Whoever is there longer is staff or a device left behind, so a window that opens later than this
 # after its close of today will not be met by the same visit.
 LONGEST_VISIT_MS = 12 * HOUR_MS
+# What is to last longer is no "for now".
+LONGEST_UNTIL_MS = 366 * DAY_MS
 
 _UNIT_MS = {"d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "s": SECOND_MS}
 _LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _HOUR = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
+_DAY = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}")
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
 
 
@@ -118,6 +121,14 @@ class Calendar:
     def clock_text(self, at_ms: int) -> str:
         return _clock_text(self._zone, at_ms // MINUTE_MS)
 
+    def moment_text(self, at_ms: int) -> str:
+        """Day and hour: "2026-11-24 18:00"."""
+        return f"{self.local(at_ms):%Y-%m-%d %H:%M}"
+
+    def until_text(self, at_ms: int | None) -> str:
+        """ " until 2026-11-24 18:00"; empty where nobody said when."""
+        return "" if at_ms is None else f" until {self.moment_text(at_ms)}"
+
     def day(self, at_ms: int) -> date:
         from_ms, until_ms, day = self._span
         if not from_ms <= at_ms < until_ms:
@@ -153,6 +164,38 @@ class Calendar:
             return Opening(False, opens_ms)
         opens_ms, _ = _bounds(self._zone, day + timedelta(days=1), hours)
         return Opening(False, opens_ms if opens_ms - at_ms <= LONGEST_VISIT_MS else None)
+
+
+def until_ms(text: str, calendar: Calendar, now_ms: int) -> int:
+    """When something ends that lasts until "tomorrow", an hour like "18:00", "2026-11-24 18:00", or for "2h".
+
+    An hour is the next one to come; tomorrow begins at midnight. Raises NotTime, also for what is over.
+    """
+    at_ms = _until_ms(text.strip(), calendar, now_ms)
+    if not now_ms < at_ms <= now_ms + LONGEST_UNTIL_MS:
+        raise NotTime(f"'{text}' is over, or more than a year away; write an instant to come, or none")
+    return at_ms
+
+
+def _until_ms(written: str, calendar: Calendar, now_ms: int) -> int:
+    if written == "tomorrow":
+        return calendar.midnight_ms(now_ms)
+    day, _, hour = written.rpartition(" ")
+    if day:
+        if not _DAY.fullmatch(day):
+            raise NotTime(f"'{day}' is no day; write it like 2026-11-24 18:00")
+        try:
+            return calendar.instant_ms(date.fromisoformat(day), minute_of(hour))
+        except ValueError:
+            raise NotTime(f"'{written}' is no instant; write it like 2026-11-24 18:00") from None
+    if ":" in written:
+        today = calendar.day(now_ms)
+        at_ms = calendar.instant_ms(today, minute_of(hour))
+        return at_ms if at_ms > now_ms else calendar.instant_ms(today + timedelta(days=1), minute_of(hour))
+    try:
+        return now_ms + length_ms(written)
+    except NotTime:
+        raise NotTime(f"'{written}' is no end; write it like tomorrow, 18:00, 2026-11-24 18:00 or 2h") from None
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import sqlalchemy as sa
@@ -13,10 +13,11 @@ from engine.clock import Pace
 from engine.identity import Consent, Identity
 from rules.codes import Codes
 from rules.coupons import Row
-from rules.life import State
+from rules.life import Act, State
 from rules.outbox import ACCEPTED, SHOWN
 from rules.parcel import CHANNELS
-from rules.tables import coupon, outbox
+from rules.standing import CLOSED
+from rules.tables import coupon, coupon_event, outbox
 
 # The page shows what is live and what lately was; all of it is in the export of a member's data.
 MOST_SHOWN = 50
@@ -51,6 +52,7 @@ class HeldCoupon(BaseModel):
     code: str = Field(description="XXXX-XXXX-XXXX-C")
     url: str = Field(description="What its QR code says: opens the till with the code filled in")
     state: Literal["issued", "redeemed", "void", "expired", "superseded"]
+    closed: bool = Field(description="Taken back because the shops that redeem it closed early")
     issued_ms: int
     expires_ms: int
     redeemed_ms: int | None
@@ -80,7 +82,7 @@ class Wallets:
         identity: Identity,
         shops: Mapping[str, ShopPlace],
         pace: Pace,
-        timezone: str,
+        timezone: Callable[[], str],
         channels: Collection[str],
     ) -> None:
         """channels  those of this mall: a member is asked about no others"""
@@ -96,21 +98,24 @@ class Wallets:
         now_ms = self._pace.now()
         arrived = sa.exists().where(outbox.c.coupon == coupon.c.id, outbox.c.state.in_((ACCEPTED, SHOWN)))
         newest = sa.select(coupon).where(coupon.c.member == member, arrived)
-        rows = tx.execute(newest.order_by(coupon.c.issued_ms.desc(), coupon.c.id).limit(MOST_SHOWN)).mappings()
+        rows = tx.execute(newest.order_by(coupon.c.issued_ms.desc(), coupon.c.id).limit(MOST_SHOWN)).mappings().all()
+        line = coupon_event.c
+        closings = sa.select(line.coupon).where(line.act == Act.VOID, line.reason == CLOSED)
+        closed = set(tx.execute(closings.where(line.coupon.in_([row["id"] for row in rows]))).scalars())
         return Wallet(
             member=member,
             name=name,
             consents=[ConsentState(**consent._asdict()) for consent in self._consents(tx, member)],
-            coupons=[self._held(row, now_ms, origin) for row in rows],
+            coupons=[self._held(row, now_ms, origin, closed=row["id"] in closed) for row in rows],
             at_ms=now_ms,
             speed=self._pace.speed,
-            timezone=self._timezone,
+            timezone=self._timezone(),
         )
 
     def _consents(self, tx: sa.Connection, member: int) -> list[Consent]:
         return [one for one in self._identity.consents(tx, member) if one.purpose not in self._not_here]
 
-    def _held(self, row: Row, now_ms: int, origin: str) -> HeldCoupon:
+    def _held(self, row: Row, now_ms: int, origin: str, *, closed: bool) -> HeldCoupon:
         code = self._codes.of(row["id"], row["code_turn"])
         copied = ("id", "offer", "title", "terms", "issued_ms", "expires_ms", "redeemed_ms", "step", "journey", "why")
         return HeldCoupon(
@@ -120,6 +125,7 @@ class Wallets:
             # Behind the # it stays in the browser: no server and no proxy writes it into a log.
             url=f"{origin}/till#code={code}",
             state=_shown(row, now_ms),
+            closed=closed,
         )
 
 

@@ -278,7 +278,7 @@ def _capacity(node: Node, terms: Terms) -> Test:
 
     def test(standing: Standing, _: int) -> Answer:
         room = standing.room.get(offer, 0)
-        return Answer(room >= at_least, f"room for {room} of {at_least}")
+        return Answer(room >= at_least, f"room for {room} of {at_least}", short_of=f"capacity:{offer}")
 
     return test
 

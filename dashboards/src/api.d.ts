@@ -605,6 +605,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/book/versions/{version}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a version back that waits for a second person; it stays a draft */
+        post: operations["withdraw_v1_book_versions__version__withdraw_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/book/rollback": {
         parameters: {
             query?: never;
@@ -691,15 +708,15 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/channels": {
+    "/v1/switches": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** The kill switch of each channel */
-        get: operations["switches_v1_channels_get"];
+        /** Everything that can be switched off, and how it stands */
+        get: operations["every_v1_switches_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -708,7 +725,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/channels/{channel}": {
+    "/v1/switches/{kind}/{name}/turns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who turned it, when and why; the newest first */
+        get: operations["turns_v1_switches__kind___name__turns_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/switches/{kind}/{name}": {
         parameters: {
             query?: never;
             header?: never;
@@ -716,8 +750,26 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Switch a channel off or on, at once */
-        put: operations["turn_v1_channels__channel__put"];
+        /** Switch it off or on, at once. What is out stays redeemable; runs of journeys pause and go on */
+        put: operations["put_v1_switches__kind___name__put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/opening": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether offers for this shop are given now */
+        get: operations["opening_v1_opening_get"];
+        /** Close early, or open again: members are sent here no more, and who was is given something else. Whoever stands at the till is still served */
+        put: operations["close_or_open_v1_opening_put"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1167,6 +1219,11 @@ export interface components {
              * @enum {string}
              */
             state: "issued" | "redeemed" | "void" | "expired" | "superseded";
+            /**
+             * Closed
+             * @description Taken back because the shops that redeem it closed early
+             */
+            closed: boolean;
             /** Issued Ms */
             issued_ms: number;
             /** Expires Ms */
@@ -1288,6 +1345,39 @@ export interface components {
              * @description presence, personal_offers, inbox, web_push, messages
              */
             consents?: string[];
+        };
+        /** Open */
+        Open: {
+            /** Is Open */
+            is_open: boolean;
+            /**
+             * Until
+             * @description Off until then: tomorrow, 18:00, 2026-11-24 18:00, or for so long: 2h. Left out: until it is switched on again. All hours are the mall's
+             */
+            until?: string | null;
+            /**
+             * Reason
+             * @description Why; it stays on record
+             * @default
+             */
+            reason?: string;
+        };
+        /**
+         * OpeningState
+         * @description Whether offers for this shop are given now.
+         */
+        OpeningState: {
+            /** Shop */
+            shop: string;
+            /** Is Open */
+            is_open: boolean;
+            /**
+             * Until Ms
+             * @description Closed until then; null: until it opens again
+             */
+            until_ms: number | null;
+            /** Reason */
+            reason: string;
         };
         /** Order */
         Order: {
@@ -1855,15 +1945,28 @@ export interface components {
             /** Id */
             id: string;
         };
-        /** SwitchState */
+        /**
+         * SwitchState
+         * @description One switch as it stands now, or, in a history, as it was turned.
+         */
         SwitchState: {
-            /** Channel */
-            channel: string;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
             /** Is On */
             is_on: boolean;
+            /**
+             * Until Ms
+             * @description Off until then; null: until it is switched on again
+             */
+            until_ms: number | null;
             /** Reason */
             reason: string;
-            /** Actor */
+            /**
+             * Actor
+             * @description operator:kim, shop:cafe-luna, command line:kim, engine
+             */
             actor: string;
             /**
              * At Ms
@@ -1936,7 +2039,13 @@ export interface components {
             /** Is On */
             is_on: boolean;
             /**
+             * Until
+             * @description Off until then: tomorrow, 18:00, 2026-11-24 18:00, or for so long: 2h. Left out: until it is switched on again. All hours are the mall's
+             */
+            until?: string | null;
+            /**
              * Reason
+             * @description Why; it stays on record
              * @default
              */
             reason?: string;
@@ -5202,6 +5311,132 @@ export interface operations {
             };
         };
     };
+    withdraw_v1_book_versions__version__withdraw_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of a version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
     roll_back_v1_book_rollback_post: {
         parameters: {
             query?: never;
@@ -5798,7 +6033,7 @@ export interface operations {
             };
         };
     };
-    switches_v1_channels_get: {
+    every_v1_switches_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5881,12 +6116,103 @@ export interface operations {
             };
         };
     };
-    turn_v1_channels__channel__put: {
+    turns_v1_switches__kind___name__turns_get: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                channel: "inbox" | "web_push" | "messages";
+                /** @description What it stops */
+                kind: "mall" | "journey" | "offer" | "shop" | "channel";
+                /** @description Which one; of the mall itself: mall */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchState"][];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    put_v1_switches__kind___name__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What it stops */
+                kind: "mall" | "journey" | "offer" | "shop" | "channel";
+                /** @description Which one; of the mall itself: mall */
+                name: string;
             };
             cookie?: never;
         };
@@ -5928,6 +6254,218 @@ export interface operations {
             };
             /** @description Refused */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    opening_v1_opening_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpeningState"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    close_or_open_v1_opening_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Open"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpeningState"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -36,7 +36,9 @@ def access():
 @pytest.fixture
 def http(mall, access, tmp_path):
     pace = Pace(system_clock(), instant_ms("09:30"), 1.0)
-    router = explain_api.routes(ledger=mall.ledger, shelf=Shelf(mall.mall), book=mall.book, access=access, pace=pace)
+    router = explain_api.routes(
+        ledger=mall.ledger, shelf=Shelf(mall.mall), book=lambda: mall.book, access=access, pace=pace
+    )
     with TestClient(create_app([router], tmp_path / "none"), base_url="http://mall.test") as client:
         yield client
 

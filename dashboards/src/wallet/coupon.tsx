@@ -70,7 +70,7 @@ function outcome(coupon: Coupon): string {
   const say = words.value;
   if (coupon.state === 'redeemed') return say.redeemed(dateAndTime(coupon.redeemed_ms ?? coupon.issued_ms));
   if (coupon.state === 'superseded') return say.superseded;
-  if (coupon.state === 'void') return say.void;
+  if (coupon.state === 'void') return coupon.closed ? say.closed : say.void;
   return say.expired(dateAndTime(coupon.expires_ms));
 }
 
