@@ -17,19 +17,13 @@ import numpy.typing as npt
 from numba import njit
 
 from engine.cells import CELL_M, LEAK_RATE, NO_TILE, TILE, WAY_RATE, Floats, Floor, Ints
+from engine.walking import CELLS, NONE, ONE, Beliefs, Desk, Real, add, begin, desk_for, wake, walk
 
-Beliefs = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.intp]
 Doubles = npt.NDArray[np.float64]
-Real = float | np.floating
 
-CELLS = TILE * TILE
-STEP = 32  # so many numbers at once is what processors are quick with
 # Some probability is everywhere, always: whoever was misplaced is found again, near whoever hears them loudest.
 EVERYWHERE, LOUDEST_M = np.float32(1e-4), 15.0
-# A walk need not be followed to where less than this share of it leads in a cell, nor from cells whose byte is fainter.
-TRACE = np.float32(1e-6)
-FAINT = 3
 # What explains a second so much worse than the best cell (a logarithm) is impossible.
 IMPOSSIBLE = np.float32(25.0)
 NEVER = np.float32(-1e30)
@@ -42,7 +36,7 @@ MOST = np.float32(255.0)
 LONGEST_S = 60.0
 # Signals are taken relative to this, so that squares of them keep their digits in 32 bits.
 MIDDLE_DBM = np.float32(-70.0)
-HALF, ONE, NONE = np.float32(0.5), np.float32(1.0), np.float32(0.0)
+HALF = np.float32(0.5)
 
 
 class Air(NamedTuple):
@@ -116,21 +110,6 @@ class Shares(NamedTuple):
     share: Floats
 
 
-class _Desk(NamedTuple):
-    """Room to work in, for one device at a time. What is of cells counts in the tiles of *active* alone."""
-
-    active: Ints
-    is_active: npt.NDArray[np.bool_]
-    walked: Floats
-    places: Floats
-    like: Floats
-    off: Floats
-    sure: Floats
-    lines: Floats  # (rows, columns and a step) of one level, blurred along columns
-    blurred: Floats  # the same, blurred along both; all zero between two walks
-    line: Floats
-
-
 @njit(cache=True, error_model="numpy")
 def advance(
     floor: Floor, air: Air, shares: Shares, heard: Heard, order: Rows, beliefs: Beliefs, rows: Rows, place: Place
@@ -139,13 +118,13 @@ def advance(
 
     order  in which to go through the devices: the answer is the same, but what is near in it shares the cache
     """
-    desk = _desk(floor)
+    desk = desk_for(floor)
     for device in order:
         belief = beliefs[rows[device]]
         if heard.fresh[device]:
-            tiles = _begin(desk, floor)
+            tiles = begin(desk, floor)
         else:
-            tiles = _walk(desk, floor, belief, heard.blur[device], heard.moved[device])
+            tiles = walk(desk, floor, belief, heard.blur[device], heard.moved[device])
             tiles = _look_near_the_loudest(desk, floor, air, heard, device, tiles)
             tiles = _climb(desk, floor, heard.away_s[device], tiles)
         _weigh(desk, air, heard, device, tiles)
@@ -153,134 +132,7 @@ def advance(
 
 
 @njit(cache=True, error_model="numpy")
-def _desk(floor: Floor) -> _Desk:
-    tiles = len(floor.tile_level)
-    rows, columns, cells = floor.tile_at.shape[1] * TILE, floor.tile_at.shape[2] * TILE, tiles * CELLS
-    return _Desk(
-        np.zeros(tiles, np.int64), np.zeros(tiles, np.bool_),
-        np.zeros(cells, np.float32), np.zeros(cells, np.float32), np.zeros(cells, np.float32),
-        np.zeros(cells, np.float32), np.zeros(cells, np.float32),
-        np.zeros((rows, columns + STEP), np.float32), np.zeros((rows, columns + STEP), np.float32),
-        np.zeros(columns + STEP, np.float32),
-    )  # fmt: skip
-
-
-@njit(cache=True, error_model="numpy")
-def _activate(desk: _Desk, tile: int, tiles: int) -> int:
-    desk.is_active[tile] = True
-    desk.active[tiles] = tile
-    return tiles + 1
-
-
-@njit(cache=True, error_model="numpy")
-def _begin(desk: _Desk, floor: Floor) -> int:
-    """Somebody of whom nothing is known may be anywhere."""
-    tiles = 0
-    for tile in range(len(floor.tile_level)):
-        tiles = _activate(desk, tile, tiles)
-    desk.places[:] = floor.anywhere
-    return tiles
-
-
-@njit(cache=True, error_model="numpy")
-def _walk(desk: _Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real) -> int:
-    """Spread what is believed, if it *moved*; the tiles where that leads become active."""
-    high, wide = floor.tile_at.shape[1] * TILE, floor.tile_at.shape[2] * TILE
-    reach = floor.walks.reach[blur]
-    taps = floor.walks.taps[blur, : 2 * reach + 1]
-    total = NONE
-    for cell in range(len(belief)):
-        if belief[cell] >= FAINT:
-            total += np.float32(belief[cell]) * np.float32(belief[cell])
-    tiles, first = 0, 0
-    for level in range(floor.tile_at.shape[0]):
-        end = first
-        while end < len(floor.tile_level) and floor.tile_level[end] == level:
-            end += 1
-        south, north, west, east = _edges(floor, belief, first, end)
-        if north >= 0:
-            from_column, to_column = max(west - reach, 0), min(east + reach + 1, wide)
-            # Whole steps of the processor's; what is blurred beyond to_column is not read.
-            padded = from_column + (to_column - from_column + STEP - 1) // STEP * STEP
-            desk.lines[south : north + 1, from_column:padded] = NONE
-            for tile in range(first, end):
-                _along_columns(desk, floor, belief, tile, taps, total)
-            for row in range(max(south - reach, 0), min(north + reach, high - 1) + 1):
-                line = desk.line[from_column:padded]
-                line[:] = NONE
-                for other in range(max(row - reach, south), min(row + reach, north) + 1):
-                    _add(line, desk.lines[other, from_column:padded], taps[other - row + reach])
-                desk.blurred[row, from_column:to_column] = desk.line[from_column:to_column]
-            for row in range(max(south - reach, 0) // TILE, min(north + reach, high - 1) // TILE + 1):
-                for column in range(from_column // TILE, (to_column - 1) // TILE + 1):
-                    tile = floor.tile_at[level, row, column]
-                    if tile != NO_TILE and _walked_to(desk, floor, belief, tile, moved, total):
-                        tiles = _activate(desk, tile, tiles)
-            desk.blurred[max(south - reach, 0) : north + reach + 1, from_column:to_column] = NONE
-        first = end
-    return tiles
-
-
-@njit(cache=True, error_model="numpy")
-def _edges(floor: Floor, belief: Beliefs, first: int, end: int) -> tuple[int, int, int, int]:
-    """The rows and columns, south, north, west, east, between which anything is believed in these tiles of one level;
-    north is -1 where nothing is."""
-    south, north, west, east = floor.tile_at.shape[1] * TILE, -1, floor.tile_at.shape[2] * TILE, -1
-    for tile in range(first, end):
-        for at in range(CELLS):
-            if belief[tile * CELLS + at] >= FAINT:
-                row, column = floor.tile_row[tile] * TILE + at // TILE, floor.tile_column[tile] * TILE + at % TILE
-                south, north = min(south, row), max(north, row)
-                west, east = min(west, column), max(east, column)
-    return south, north, west, east
-
-
-@njit(cache=True, error_model="numpy")
-def _along_columns(desk: _Desk, floor: Floor, belief: Beliefs, tile: int, taps: Floats, total: Real) -> None:
-    reach, wide = len(taps) // 2, floor.tile_at.shape[2] * TILE
-    for at in range(CELLS):
-        byte = np.float32(belief[tile * CELLS + at])
-        if byte >= FAINT:
-            line = desk.lines[floor.tile_row[tile] * TILE + at // TILE]
-            column = floor.tile_column[tile] * TILE + at % TILE
-            low, top = max(column - reach, 0), min(column + reach + 1, wide)
-            _add(line[low:top], taps[low - column + reach : top - column + reach], byte * byte / total)
-
-
-@njit(cache=True, error_model="numpy")
-def _walked_to(desk: _Desk, floor: Floor, belief: Beliefs, tile: int, moved: Real, total: Real) -> bool:
-    """Fill in where the walk leads in this tile; whether that is worth following."""
-    most = NONE
-    south, west = floor.tile_row[tile] * TILE, floor.tile_column[tile] * TILE
-    for row in range(TILE):
-        line = desk.blurred[south + row, west : west + TILE]
-        for column in range(TILE):
-            cell = tile * CELLS + row * TILE + column
-            byte = np.float32(belief[cell])
-            stayed = byte * byte / total if byte >= FAINT else NONE
-            # Nobody walks off the floor.
-            desk.walked[cell] = moved * line[column] + (ONE - moved) * stayed if floor.anywhere[cell] > NONE else NONE
-            most = max(most, desk.walked[cell])
-    return bool(most > TRACE)
-
-
-@njit(cache=True, error_model="numpy")
-def _add(to: Floats, what: Floats, times: Real) -> None:
-    for at in range(len(to)):
-        to[at] += times * what[at]
-
-
-@njit(cache=True, error_model="numpy")
-def _wake(desk: _Desk, tile: int, tiles: int) -> int:
-    """Make a tile active where nobody walked to, if there is one and it is not active."""
-    if tile == NO_TILE or desk.is_active[tile]:
-        return tiles
-    desk.walked[tile * CELLS : (tile + 1) * CELLS] = NONE
-    return _activate(desk, tile, tiles)
-
-
-@njit(cache=True, error_model="numpy")
-def _look_near_the_loudest(desk: _Desk, floor: Floor, air: Air, heard: Heard, device: int, tiles: int) -> int:
+def _look_near_the_loudest(desk: Desk, floor: Floor, air: Air, heard: Heard, device: int, tiles: int) -> int:
     loudest = heard.first[device]
     for reading in range(heard.first[device], heard.first[device + 1]):
         if heard.signal_dbm[reading] > heard.signal_dbm[loudest]:
@@ -290,20 +142,20 @@ def _look_near_the_loudest(desk: _Desk, floor: Floor, air: Air, heard: Heard, de
     south, north = int((air.y_m[sensor] - LOUDEST_M) // side_m), int((air.y_m[sensor] + LOUDEST_M) // side_m)
     for row in range(max(south, 0), min(north + 1, floor.tile_at.shape[1])):
         for column in range(max(west, 0), min(east + 1, floor.tile_at.shape[2])):
-            tiles = _wake(desk, floor.tile_at[air.level[sensor], row, column], tiles)
+            tiles = wake(desk, floor.tile_at[air.level[sensor], row, column], tiles)
     return tiles
 
 
 @njit(cache=True, error_model="numpy")
-def _climb(desk: _Desk, floor: Floor, away_s: Real, tiles: int) -> int:
+def _climb(desk: Desk, floor: Floor, away_s: Real, tiles: int) -> int:
     """Where a way leads to another level, that level becomes active; what may have gone there does."""
     for number in range(tiles):
         tile = desk.active[number]
         level, row, column = floor.tile_level[tile], floor.tile_row[tile], floor.tile_column[tile]
         if floor.way[tile, 0]:
-            tiles = _wake(desk, floor.tile_at[level - 1, row, column], tiles)
+            tiles = wake(desk, floor.tile_at[level - 1, row, column], tiles)
         if floor.way[tile, 1]:
-            tiles = _wake(desk, floor.tile_at[level + 1, row, column], tiles)
+            tiles = wake(desk, floor.tile_at[level + 1, row, column], tiles)
     for number in range(tiles):
         start = desk.active[number] * CELLS
         for cell in range(start, start + CELLS):
@@ -330,7 +182,7 @@ def _climb(desk: _Desk, floor: Floor, away_s: Real, tiles: int) -> int:
 
 
 @njit(cache=True, error_model="numpy")
-def _weigh(desk: _Desk, air: Air, heard: Heard, device: int, tiles: int) -> None:
+def _weigh(desk: Desk, air: Air, heard: Heard, device: int, tiles: int) -> None:
     """The log-likelihood of what was heard, and of what was not, up to a constant: into desk.like.
 
     The doubt about the device's loudness is integrated out: it adds variance² off² / 2 sure, with off the sum of
@@ -351,7 +203,7 @@ def _weigh(desk: _Desk, air: Air, heard: Heard, device: int, tiles: int) -> None
                 air.heard_log[loudness, sensor][tile],
             )  # fmt: skip
             if not air.live[sensor]:  # its silence was not counted, so it is not to be taken back
-                _add(like, air.silent_log[loudness, sensor][tile], ONE)
+                add(like, air.silent_log[loudness, sensor][tile], ONE)
         for at in range(CELLS):
             sure[at] = ONE + doubt_db2 * sure[at]
             like[at] += HALF * doubt_db2 * off[at] * off[at] / sure[at]
@@ -370,7 +222,7 @@ def _count(
 
 @njit(cache=True, error_model="numpy")
 def _conclude(
-    desk: _Desk, floor: Floor, shares: Shares, heard: Heard, belief: Beliefs, place: Place, device: int, tiles: int
+    desk: Desk, floor: Floor, shares: Shares, heard: Heard, belief: Beliefs, place: Place, device: int, tiles: int
 ) -> None:
     """Places times likelihoods: what is to be remembered, and where the device is by it."""
     best, believed, most, news = NEVER, NEVER, NONE, heard.news[device]

@@ -20,7 +20,7 @@ ROOMS = {
     "rules": "book codes decide events expression habits instance journey life off sayings segments shape standing "
     "times when words",
     "engine": "batches belief calibration cells clocks events feed geo grid liveness motion phones position presence "
-    "radio readings roster snapshot stays tuning visits zones",
+    "radio readings roster snapshot stays tuning visits walking zones",
     "sensors": "airframes frames wire",
 }
 PURE = [f"{room}.{name}" for room, names in ROOMS.items() for name in names.split()]
