@@ -51,7 +51,7 @@ from engine.stream import Stream
 from engine.surroundings import Surroundings
 from engine.tuning import Tuning
 from rules import api as rules_api
-from rules import book_api, channels_api, explain_api, receipts_api
+from rules import book_api, channels_api, explain_api, invitations_api, receipts_api
 from rules.book import Book, Mall
 from rules.codes import Codes
 from rules.coupons import Coupons
@@ -60,6 +60,7 @@ from rules.events import CouponEvent
 from rules.forgetting import forget_traces
 from rules.idempotency import forget_old
 from rules.inbox import Inbox
+from rules.invitations import Invitations
 from rules.parcel import NoTemplate
 from rules.promote import Promotion
 from rules.receipts import Receipts
@@ -269,6 +270,11 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         around=around,
         stopping=threading.Event(),
     )
+    people: dict[str, Any] = {
+        "ledger": ledger, "inbox": inbox, "identity": identity, "live": live, "access": access, "pace": settings.pace,
+        "wallets": Wallets(codes, identity, shops, settings.pace, book.calendar.timezone, delivery.channels.open),
+        "calendar": Calendar(book.calendar.timezone), "consents_changed": ingest.consents_changed,
+    }  # fmt: skip
     routers = [
         access.routes(shops={key: place.name for key, place in shops.items()}),
         api.routes(
@@ -282,17 +288,11 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             ready=around.why_not_ready,
         ),
         status.routes(access, engine.status),
-        rules_api.routes(
-            ledger=ledger,
-            wallets=Wallets(codes, identity, shops, settings.pace, book.calendar.timezone, delivery.channels.open),
-            till=Till(ledger, codes, book.calendar),
-            inbox=inbox,
-            identity=identity,
-            live=live,
-            access=access,
-            pace=settings.pace,
-            calendar=Calendar(book.calendar.timezone),
-            consents_changed=ingest.consents_changed,
+        rules_api.routes(till=Till(ledger, codes, book.calendar), **people),
+        invitations_api.routes(
+            invitations=Invitations(ledger, {key: zone.kind for key, zone in plan.shops().items()}, token_bytes),
+            k=settings.k,
+            **people,
         ),
         receipts_api.routes(
             receipts=Receipts(ledger, codes, plan.shops(), book.calendar), access=access, pace=settings.pace

@@ -24,13 +24,14 @@ from engine.identity import Identity, Newcomer
 from engine.keys import Keys
 from engine.ledger import open_ledger
 from engine.live import LiveState, open_live
-from rules import api, channels_api
+from rules import api, channels_api, invitations_api
 from rules.channels import Channels
 from rules.codes import Codes
 from rules.coupons import Coupons, New
 from rules.delivery import Delivery
 from rules.events import CouponEvent
 from rules.inbox import Inbox
+from rules.invitations import Invitations
 from rules.outbox import Outbox
 from rules.push import Push
 from rules.redemption import Till
@@ -59,18 +60,21 @@ class Site:
         with self.ledger.write() as tx:
             ana = Newcomer("ana", "Ana", consents=("presence", "personal_offers", "inbox"))
             (self.ana,) = self.identity.join(tx, [ana], NOON_MS, place="form")
-        router = api.routes(
-            ledger=self.ledger,
-            wallets=Wallets(self.codes, self.identity, SHOPS, pace, "Asia/Shanghai", self.channels.open),
-            till=Till(self.ledger, self.codes, Calendar("Asia/Shanghai")), inbox=self.inbox,
-            identity=self.identity, live=live,
-            access=self.access, pace=pace, calendar=Calendar("Asia/Shanghai"), consents_changed=self._note,
-        )  # fmt: skip
+        people = {
+            "ledger": self.ledger, "inbox": self.inbox, "identity": self.identity, "live": live, "access": self.access,
+            "wallets": Wallets(self.codes, self.identity, SHOPS, pace, "Asia/Shanghai", self.channels.open),
+            "pace": pace, "calendar": Calendar("Asia/Shanghai"), "consents_changed": self._note,
+        }  # fmt: skip
+        self.invitations = Invitations(self.ledger, {"cafe-luna": "cafe"}, token_bytes)
+        routers = [
+            api.routes(till=Till(self.ledger, self.codes, Calendar("Asia/Shanghai")), **people),
+            invitations_api.routes(invitations=self.invitations, k=2, **people),
+        ]
         self.push = Push(Keys(b"m" * 32).push, "mailto:it@mall.test", pace, ("https://push.mall.test",))
         senders = Senders(self.outbox, {}, pace.now, system_clock)
         delivery = Delivery(self.channels, self.outbox, self.push, senders)
         ways = channels_api.routes(self.ledger, delivery, self.access, pace.now)
-        self.app = create_app([router, ways], folder / "no-pages")
+        self.app = create_app([*routers, ways], folder / "no-pages")
 
     def _note(self) -> None:
         self.consents_changed += 1
