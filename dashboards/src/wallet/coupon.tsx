@@ -4,7 +4,7 @@ import type { Coupon } from '../contract';
 import { dateAndTime, length, timeOfDay } from '../format';
 import { Cross, Place, Rise, Tick } from '../icons';
 import { called, type Names } from '../language';
-import { Qr } from './qr';
+import { Qr } from '../qr';
 import { state } from './store';
 import { words } from './words';
 

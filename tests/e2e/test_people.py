@@ -1,0 +1,92 @@
+"""People bring people: a code at the till, joining by it in a wallet, and a shop that is told who came."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Browse, Site
+from tests.e2e.test_pages import DASHBOARDS, LANGUAGES, till
+
+NO_KEY = "401"  # what a browser logs where nobody is signed in yet
+
+
+@pytest.fixture
+def link(site: Site, browse: Browse) -> str:
+    """The address in a code of Kim's, made at the till."""
+    page = till(site, browse)
+    page.get_by_text("Members you bring").click()
+    page.locator("#clerk").fill("Kim")
+    page.get_by_role("button", name="New code").click()
+    expect(page.locator(".link").first).to_contain_text("Kim")
+    links = page.evaluate("() => fetch('/v1/invitations').then((answer) => answer.json())")
+    return str(links[0]["url"]).replace("/wallet#", "/wallet?lang=en#")
+
+
+def join(browse: Browse, link: str, *switches: str) -> Page:
+    page = browse(link, may_log=NO_KEY)
+    page.locator("#name").fill("Bo")
+    for purpose in switches:
+        page.locator(f"#join-{purpose}").check()
+    page.get_by_role("button", name="Join").click()
+    expect(page.locator(".consents")).to_be_visible()
+    return page
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_invitation_says_who_invites_and_has_nothing_switched_on(browse: Browse, link: str, language: str) -> None:
+    page = browse(link.replace("lang=en", f"lang={language}"), may_log=NO_KEY)
+    heading = {"en": "Kim of Café Luna invites you.", "zh-Hans": "月光咖啡的 Kim 邀请您加入。"}[language]
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    switches = page.get_by_role("switch")
+    expect(switches).to_have_count(4)
+    assert [one.is_checked() for one in switches.all()] == [False] * 4
+
+
+def test_who_joins_has_a_wallet_with_what_they_switched_on_and_sees_who_is_credited(browse: Browse, link: str) -> None:
+    page = join(browse, link, "presence", "greeting")
+    assert page.locator("#consent-presence").is_checked() and page.locator("#consent-greeting").is_checked()
+    assert not page.locator("#consent-personal_offers").is_checked()
+    expect(page.locator("#brought")).to_have_text("Brought by Café Luna (Kim)")
+    assert "invited" not in page.url
+
+
+def test_a_second_invitation_is_told_to_change_nothing(browse: Browse, link: str) -> None:
+    page = join(browse, link)
+    page.evaluate("(hash) => { location.hash = hash; }", link.partition("#")[2])
+    expect(page.get_by_role("status", name="Invitation")).to_contain_text("This invitation changes nothing.")
+
+
+def test_a_revoked_code_says_so(site: Site, browse: Browse, link: str) -> None:
+    page = till(site, browse)
+    page.get_by_text("Members you bring").click()
+    page.locator(".link").first.get_by_role("button", name="Revoke").click()
+    page.get_by_role("alert").get_by_role("button", name="Revoke").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    late = browse(link, may_log="401|410")
+    expect(late.get_by_role("alert")).to_contain_text("taken back")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_joining_keeps_to_wcag_2_2_aa(browse: Browse, link: str, theme: str) -> None:
+    page = browse(link, may_log=NO_KEY, theme=theme)
+    expect(page.locator(".join")).to_be_visible()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_codes_of_a_till_keep_to_it_too(site: Site, browse: Browse, link: str, theme: str) -> None:
+    page = browse(f"{site.url}/till?lang=en#key={site.shop_key}", theme=theme)
+    page.get_by_text("Members you bring").click()
+    page.locator(".link").first.get_by_role("button", name="Show code").click()
+    expect(page.locator(".link .qr")).to_be_visible()
+    assert violations(page) == []
+
+
+def violations(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe has against the page."""
+    page.emulate_media(reduced_motion="reduce")
+    page.evaluate((DASHBOARDS / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    wanted = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = page.evaluate("(values) => axe.run({ runOnly: { type: 'tag', values } })", wanted)
+    return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
