@@ -298,7 +298,9 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             receipts=Receipts(ledger, codes, plan.shops(), book.calendar), access=access, pace=settings.pace
         ),
         explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
-        book_api.routes(ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace),
+        book_api.routes(
+            ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace, k=settings.k
+        ),
         channels_api.routes(ledger, delivery, access, clock),
     ]
     return engine, create_app(routers, PAGES_FOLDER)

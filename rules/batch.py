@@ -15,10 +15,13 @@ import sqlalchemy as sa
 
 from engine.events import ConsentChanged, Moment, id_of
 from rules import journey
+from rules.absence import AWAY, is_absence, next_ms, reached
 from rules.book import Book, Offer
+from rules.brought import CAME_BACK
 from rules.budgets import SHOP, Charge
 from rules.capacity import all_left, rooms
 from rules.coupons import Coupons, New, Refused
+from rules.events import MemberAway
 from rules.journey import FINISHED, Instance, Issue, Note
 from rules.moving import Fate, moved
 from rules.recall import Decision, Known, Recall
@@ -52,13 +55,17 @@ class Batch:
             member: Known(known.standing._replace(room=room), dict(known.runs))
             for member, known in self._before.items()
         }
+        self._away: dict[int, int | None] = {}  # member -> when their absence is long enough for something
         self._decisions: list[Decision] = []
         self._noted: Counter[tuple[str, str]] = Counter()
 
     def hear(self, event: Moment, heard_real_ms: int, *, late: bool) -> None:
         """One event: what is known changes, journeys begin, and those that run go on. late: it may be history."""
         known = self._known[event.member]
+        before = known.standing.memory.absence
         known.standing = known.standing.after(event)
+        if known.standing.memory.absence is not before:
+            self._set_away(known.standing)
         if isinstance(event, ConsentChanged) and not event.granted and event.purpose in WANTED:
             self._withdraw(known, event.id, heard_real_ms)
         for one in self._book.journeys.values():
@@ -70,6 +77,24 @@ class Batch:
                 instance = id_of("instance", one.key, event.member, event.visit)
                 self._note(known.standing, event.visit, one.key, self._book.version, instance, event.id, note)
         self.move(event.member, event.id, heard_real_ms, late=late)
+
+    def wake(self, member: int) -> list[MemberAway]:
+        """What the absence of *member* has come to by now, if it lasts; the deadline moves on to what is next."""
+        standing = self._known[member].standing
+        self._set_away(standing)
+        absence = standing.memory.absence
+        if absence is None:
+            return []
+        return [
+            MemberAway(
+                id=id_of(AWAY, absence.key, after_ms), at_ms=absence.since_ms + after_ms, member=member,
+                visit=absence.key, since_ms=absence.since_ms, after_ms=after_ms,
+            )
+            for after_ms in reached(absence, self._book.away_ms, self._now_ms)
+        ]  # fmt: skip
+
+    def _set_away(self, standing: Standing) -> None:
+        self._away[standing.member] = next_ms(standing.memory.absence, self._book.away_ms, self._now_ms)
 
     def move(self, member: int, cause: str, heard_real_ms: int, *, late: bool) -> None:
         """All instances of *member*, the highest priority first; one that still runs pauses those below it."""
@@ -101,6 +126,7 @@ class Batch:
     def close(self) -> None:
         """Store everything that changed."""
         self._recall.store(self._tx, self._before, self._known, self._now_ms)
+        self._recall.set_away(self._tx, self._away)
         self._recall.decide(self._tx, self._decisions)
 
     def _running(self, known: Known, cause: str) -> list[Instance]:
@@ -118,10 +144,10 @@ class Batch:
 
     def _end_what_is_over(self, known: Known, cause: str, heard_real_ms: int) -> None:
         """Instances and visit-bound coupons of a visit that is no longer the member's."""
-        visit = known.standing.visit.key if known.standing.visit else None
+        visit = known.standing.place
         for run in list(known.runs.values()):
             if run.phase != FINISHED and run.visit != visit:
-                ended, note = journey.stopped(run, "visit ended")
+                ended, note = journey.stopped(run, CAME_BACK if is_absence(run.visit) else "visit ended")
                 self._keep(known, ended, cause, [note])
         for exposure in known.standing.live(self._now_ms):
             if exposure.visit_bound and exposure.visit != visit:

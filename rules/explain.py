@@ -17,6 +17,7 @@ from rules.decide import held_out
 from rules.past import Decided, Past
 from rules.sayings import say
 from rules.standing import OFFERS_CONSENT, REDEEMED, SUPERSEDED, VOID, Exposure
+from rules.times import MINUTE_MS, length_text
 from rules.when import Condition, Line, ask
 
 PRESENCE = "presence"
@@ -96,13 +97,15 @@ class _Teller:
             last = say("last-visit", at=self._when(self._past.left_ms)) if self._past.left_ms else say("no-visit")
             away = say("away", last=last)
             if PRESENCE in standing.consents:
-                return away
+                return _both(away, self._running()) if self._past.decided else away
             return _both(away, say("unfollowed", since=self._since(PRESENCE)))
         inside = sorted(standing.visit.inside)
         place = say("in", zones=sayings.joined(inside)) if inside else say("nowhere")
+        return say("here", since=self._when(standing.visit.started_ms), place=place, running=self._running())
+
+    def _running(self) -> Texts:
         running = sorted({one.journey for one in self._past.decided if self._runs(one.journey)})
-        runs = say("running", journeys=sayings.joined(running)) if running else say("none-running")
-        return say("here", since=self._when(standing.visit.started_ms), place=place, running=runs)
+        return say("running", journeys=sayings.joined(running)) if running else say("none-running")
 
     def _runs(self, journey: str) -> bool:
         mine = self._of(journey)
@@ -126,8 +129,10 @@ class _Teller:
         journey = book.journeys.get(current.key, current)
         if step is not None and step not in journey.index:
             return
-        if self._past.standing.visit is None:
-            yield _answer(journey.key, step, None, self.member(), [], "not-here")
+        here = self._past.standing.visit is not None
+        if journey.away == here:
+            said = say("not-away") if here else self.member()
+            yield _answer(journey.key, step, None, said, [], "not-away" if here else "not-here")
         elif not decided:
             yield self._unbegun(journey, step)
         elif decided[-1].verdict == "not-started":
@@ -139,6 +144,12 @@ class _Teller:
         return [one for one in self._past.decided if one.journey == journey]
 
     def _unbegun(self, journey: Journey, step: str | None) -> Answer:
+        absence, after_ms = self._past.standing.memory.absence, journey.start.after_ms
+        if after_ms is not None and (absence is None or self._past.at_ms - absence.since_ms < after_ms):
+            away_ms = self._past.at_ms - absence.since_ms if absence else 0
+            seen = f"{length_text(away_ms // MINUTE_MS * MINUTE_MS)} of {length_text(after_ms)}"
+            said = say("not-long-away", seen=sayings.seen(seen)) if absence else say("absence-unknown")
+            return _answer(journey.key, step, None, said, [], "not-long-away")
         came = any(_kind(event) == journey.start.event for event in self._past.events)
         code = "untold" if came else "no-event"
         return _answer(journey.key, step, None, say(code, event=journey.start.event), [], code)

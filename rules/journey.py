@@ -14,6 +14,7 @@ import msgspec
 from engine.events import Moment, id_of
 from rules.book import Book, Journey, Offer, Step, Texts
 from rules.decide import ASK_AGAIN_MS, Allow, Proposal, arbitrate
+from rules.events import MemberAway
 from rules.standing import REDEEMED, Standing
 from rules.times import MINUTE_MS, length_text
 from rules.when import Line, ask, earliest
@@ -25,6 +26,8 @@ BUDGET_AGAIN_MS = 5 * MINUTE_MS
 
 class Instance(msgspec.Struct, frozen=True):
     """Where a member stands in a journey, under the version of the book it began with.
+
+    visit: the key of the visit it runs in or, of a journey for who is away, of the absence.
 
     seeking: the step's conditions are being watched; waiting: an offer is out and its wait runs.
     """
@@ -93,11 +96,13 @@ def enter(
     journey: Journey, event: Moment, standing: Standing, book: Book, now_ms: int
 ) -> tuple[Instance | None, Note | None]:
     """Test once whether *event* begins an instance. No note when the event has nothing to do with the journey."""
-    if event.__struct_config__.tag != journey.start.event or standing.visit is None:
+    began_ms = _began_ms(journey, event, standing)
+    place = standing.place
+    if began_ms is None or place is None:
         return None, None
     last_ms = standing.memory.started_ms.get(journey.key)
-    if last_ms is not None and last_ms >= standing.visit.started_ms:
-        return None, None  # it has run in this visit
+    if last_ms is not None and last_ms >= began_ms:
+        return None, None  # it has run in this visit, or in this absence
     first = journey.steps[0].key
     once_ms = journey.start.once_ms
     if once_ms is not None and last_ms is not None and now_ms - last_ms < once_ms:
@@ -106,10 +111,21 @@ def enter(
     answer, lines = ask(journey.start.when, standing, now_ms)
     if not answer.held:
         return None, Note("not-started", _first_unmet(lines), first, -1, None, lines)
-    visit = standing.visit.key
-    identity = id_of("instance", journey.key, standing.member, visit)
-    begun = Instance(identity, journey.key, book.version, standing.member, visit, now_ms, first, now_ms)
+    identity = id_of("instance", journey.key, standing.member, place)
+    begun = Instance(identity, journey.key, book.version, standing.member, place, now_ms, first, now_ms)
     return begun, Note("started", event.id, first, -1, None, lines)
+
+
+def _began_ms(journey: Journey, event: Moment, standing: Standing) -> int | None:
+    """Since when the visit or absence lasts in which *event* may begin the journey; None if it may not."""
+    if event.__struct_config__.tag != journey.start.event:
+        return None
+    visit, absence = standing.visit, standing.memory.absence
+    if not isinstance(event, MemberAway):
+        return visit.started_ms if visit else None
+    # It may be heard late: then the member has come in meanwhile, or has left again.
+    meant = absence is not None and absence.key == event.visit and event.after_ms == journey.start.after_ms
+    return absence.since_ms if absence and meant else None
 
 
 def advance(instance: Instance, standing: Standing, book: Book, now_ms: int, *, late: bool = False) -> Outcome:
@@ -270,7 +286,7 @@ class _Walk:
         chance = offer.chance if rung else offer.chance * step.chance
         proposal = Proposal(
             here.visit, here.journey, step.key, rung, offer, supersedes, step.for_the_unseen,
-            chance, f"{here.id}\0{step.key}\0{rung}",
+            chance, f"{here.id}\0{step.key}\0{rung}", self._journey.away,
         )  # fmt: skip
         verdict = arbitrate(proposal, self._standing, self._book, self._now_ms, late=self._late)
         lines = [*lines, *verdict.lines]

@@ -103,9 +103,11 @@ class Promotion:
                 expired = self._coupons.expire_due(tx, now_ms, heard_real_ms=real_ms, limit=MOST_AT_ONCE)
                 due_ms = self._recall.due(tx, now_ms, MOST_AT_ONCE)
                 batch = self._batch(tx, due_ms, now_ms)
+                told = [event for member in due_ms for event in batch.wake(member)]
                 for member, since_ms in due_ms.items():
                     batch.move(member, id_of("deadline", member, since_ms), real_ms, late=False)
                 batch.close()
+                self._ledger.append(tx, told, heard_real_ms=real_ms)
             return len(due_ms) + len(expired)
 
     def _round(self) -> int:
@@ -151,6 +153,8 @@ class Promotion:
             if publication.number <= decided:
                 continue
             new = self._shelf.book(tx, publication.version)
+            if new.away_ms:
+                self._recall.look_at_every_absence(tx, now_ms)
             movers = {key: fate for key, fate in publication.fates.items() if fate.fate != FINISH_OLD}
             members = self._recall.running_in(tx, movers)
             for start in range(0, len(members), MOST_AT_ONCE):

@@ -20,6 +20,8 @@ from rules.when import Line
 
 # SQLite binds at most 32,766 values a statement; the widest row here has 16.
 ROWS_PER_STATEMENT = 500
+# The deadline of a member's absence; those of instances have hexadecimal ids.
+AWAY_ROW = "away:"
 
 _memory = msgspec.json.Decoder(Memory).decode
 _instance = msgspec.json.Decoder(Instance).decode
@@ -171,6 +173,27 @@ class Recall:
             first.setdefault(member, due_ms)
         return first
 
+    def set_away(self, tx: sa.Connection, away: Mapping[int, int | None]) -> None:
+        """When each member's absence is to be looked at next; None if not again."""
+        gone = [_away_row(member) for member, due_ms in away.items() if due_ms is None]
+        for start in range(0, len(gone), ROWS_PER_STATEMENT):
+            batch = gone[start : start + ROWS_PER_STATEMENT]
+            tx.execute(sa.delete(tables.deadline).where(tables.deadline.c.instance.in_(batch)))
+        rows = [
+            {"instance": _away_row(member), "member": member, "due_ms": due_ms}
+            for member, due_ms in away.items()
+            if due_ms is not None
+        ]
+        self._put(tx, tables.deadline, ["instance"], rows)
+
+    def look_at_every_absence(self, tx: sa.Connection, now_ms: int) -> None:
+        """Another book may want members woken up who left long ago: all are looked at, a few at a time."""
+        d, member = tables.deadline.c, tables.standing.c.member
+        name = sa.literal(AWAY_ROW) + sa.cast(member, sa.String)
+        everyone = sa.select(name, member, sa.literal(now_ms, sa.BigInteger)).where(sa.true())
+        insert = self._ledger.insert(tables.deadline).from_select([d.instance, d.member, d.due_ms], everyone)
+        tx.execute(insert.on_conflict_do_update(index_elements=["instance"], set_={"due_ms": now_ms}))
+
     def _store_deadlines(self, tx: sa.Connection, before: Mapping[int, Known], runs: Sequence[Instance]) -> None:
         moved = []
         for run in runs:
@@ -197,6 +220,10 @@ class Recall:
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             batch = list(rows[start : start + ROWS_PER_STATEMENT])
             tx.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), batch)
+
+
+def _away_row(member: int) -> str:
+    return f"{AWAY_ROW}{member}"
 
 
 def _instance_row(run: Instance, now_ms: int) -> dict[str, Any]:

@@ -277,7 +277,9 @@ sa.Index("instance_running_by_member", instance.c.member, sqlite_where=RUNNING, 
 sa.Index("instance_by_visit", instance.c.visit)
 sa.Index("instance_by_member", instance.c.member)
 
-deadline = sa.Table(  # when time alone may move an instance; it has one, the earliest
+# When time alone may move an instance, which has one, the earliest; or when an absence ("away:" and the member) is
+# long enough for a journey to begin.
+deadline = sa.Table(
     "deadline",
     metadata,
     sa.Column("instance", sa.String, primary_key=True),

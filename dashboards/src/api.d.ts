@@ -810,6 +810,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/book/brought": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many came in while a journey for members who are away ran, beside those held out */
+        get: operations["came_v1_book_brought_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/wallet/channels": {
         parameters: {
             query?: never;
@@ -955,6 +972,19 @@ export interface components {
             lines: components["schemas"]["TraceLine"][];
         };
         /**
+         * Arm
+         * @description Runs in which an offer was decided. Both are null where fewer than k members stand behind them.
+         */
+        Arm: {
+            /** Runs */
+            runs: number | null;
+            /**
+             * Came Back
+             * @description Of these, how many ended because the member came in
+             */
+            came_back: number | null;
+        };
+        /**
          * Arrival
          * @description A member of this shop's who has just come into the mall.
          */
@@ -979,9 +1009,19 @@ export interface components {
          * Brought
          * @description A link that an enrolled member follows.
          */
-        Brought: {
+        "Brought-Input": {
             /** Invitation */
             invitation: string;
+        };
+        /**
+         * Brought
+         * @description One journey. Members are held out by chance, so the two parts may be compared.
+         */
+        "Brought-Output": {
+            /** Journey */
+            journey: string;
+            sent: components["schemas"]["Arm"];
+            held_out: components["schemas"]["Arm"];
         };
         /**
          * BroughtBy
@@ -5110,7 +5150,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Brought"];
+                "application/json": components["schemas"]["Brought-Input"];
             };
         };
         responses: {
@@ -6892,6 +6932,89 @@ export interface operations {
             };
             /** @description Refused */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    came_v1_book_brought_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Brought-Output"][];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
