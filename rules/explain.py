@@ -18,6 +18,7 @@ from rules.past import Decided, Past
 from rules.sayings import say
 from rules.standing import OFFERS_CONSENT, REDEEMED, SUPERSEDED, VOID, Exposure
 from rules.times import MINUTE_MS, length_text
+from rules.told import told
 from rules.when import Condition, Line, ask
 
 PRESENCE = "presence"
@@ -48,6 +49,14 @@ class Answer(BaseModel):
     lines: list[TraceLine] = Field(description="All that was asked then")
 
 
+class Reasons(BaseModel):
+    """Why a member got a coupon, in words for that member."""
+
+    said: dict[str, str] = Field(description="What was given when, by language")
+    given_ms: int
+    reasons: list[dict[str, str]] = Field(description="By language; empty once the trace is forgotten")
+
+
 class Explanation(BaseModel):
     """What was so of one member at one instant, and why."""
 
@@ -76,11 +85,13 @@ def explain(past: Past, now_in_force: Book, book_of: BookOf, *, step: str | None
     )
 
 
-def why(decided: Decided, book: Book) -> Answer:
-    """Why a coupon was given: all that was asked then, in words."""
+def why(decided: Decided, book: Book) -> Reasons:
+    """Why a coupon was given, as its member is told."""
     said = say("issued", at=book.calendar.clock_text(decided.at_ms), offer=_title(book, decided.offer), outcome="")
-    journey = book.journeys[decided.journey]
-    return _answer(decided.journey, decided.step, decided, said, _lines(journey, decided.lines))
+    journey = book.journeys.get(decided.journey)
+    held = [line for line in decided.lines if line.held] if journey else []
+    reasons = told((_word(journey, line.path), line.seen) for line in held) if journey else []
+    return Reasons(said=dict(said), given_ms=decided.at_ms, reasons=[dict(reason) for reason in reasons])
 
 
 class _Teller:

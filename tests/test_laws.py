@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 # Pure: values in, values out. Time and chance are handed in, and nothing is read or written.
 ROOMS = {
     "rules": "absence book codes decide events expression habits journey life sayings segments shape standing times "
-    "when words",
+    "told when words",
     "engine": "batches calibration cells clocks events feed geo grid liveness phones position presence radio readings "
     "roster snapshot stays tuning visits zones",
     "sensors": "airframes frames wire",

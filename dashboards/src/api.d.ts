@@ -596,7 +596,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Why did I get this? All that was asked when it was given */
+        /** Why did I get this? What was so of me when it was given */
         get: operations["why_v1_wallet_coupons__coupon__why_get"];
         put?: never;
         post?: never;
@@ -1615,6 +1615,19 @@ export interface components {
              */
             consents?: string[];
         };
+        /**
+         * Known
+         * @description An address that the member gave for messages.
+         */
+        Known: {
+            /** Id */
+            id: string;
+            /**
+             * Address
+             * @description As it was given: a telephone number, or whatever this mall sends to
+             */
+            address: string;
+        };
         /** LevelHeat */
         LevelHeat: {
             /** Level */
@@ -1946,6 +1959,28 @@ export interface components {
              * @description Which condition of the offer does not hold
              */
             path: string | null;
+        };
+        /**
+         * Reasons
+         * @description Why a member got a coupon, in words for that member.
+         */
+        Reasons: {
+            /**
+             * Said
+             * @description What was given when, by language
+             */
+            said: {
+                [key: string]: string;
+            };
+            /** Given Ms */
+            given_ms: number;
+            /**
+             * Reasons
+             * @description By language; empty once the trace is forgotten
+             */
+            reasons: {
+                [key: string]: string;
+            }[];
         };
         /**
          * ReceiptLine
@@ -2521,6 +2556,11 @@ export interface components {
              * @description Those with an address of this member; the inbox needs none
              */
             reachable: string[];
+            /**
+             * Addresses
+             * @description Where messages go; those of browsers are not told
+             */
+            addresses: components["schemas"]["Known"][];
             /**
              * Push Key
              * @description For PushManager.subscribe(applicationServerKey)
@@ -5614,7 +5654,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Answer"];
+                    "application/json": components["schemas"]["Reasons"];
                 };
             };
             /** @description Refused */

@@ -20,4 +20,6 @@ export type InvitationLink = Schemas['Link'];
 export type Invited = Schemas['Invited'];
 export type Arrival = Schemas['Arrival'];
 export type Credit = Schemas['Credit'];
+export type Ways = Schemas['Ways'];
+export type Why = Schemas['Reasons'];
 export type BroughtBy = Schemas['BroughtBy'];

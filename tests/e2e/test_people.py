@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Browse, Site
-from tests.e2e.test_pages import DASHBOARDS, LANGUAGES, till
+from tests.e2e.test_pages import DASHBOARDS, LANGUAGES, till, wallet
 
 NO_KEY = "401"  # what a browser logs where nobody is signed in yet
 
@@ -80,6 +80,59 @@ def test_the_codes_of_a_till_keep_to_it_too(site: Site, browse: Browse, link: st
     page.get_by_text("Members you bring").click()
     page.locator(".link").first.get_by_role("button", name="Show code").click()
     expect(page.locator(".link .qr")).to_be_visible()
+    assert violations(page) == []
+
+
+# -- what a member reads and sets ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_member_reads_why_in_plain_words(site: Site, browse: Browse, language: str) -> None:
+    site.give()
+    page = wallet(site, browse, language)
+    page.locator(".ticket summary").first.click()
+    said = {"en": "You had been here for 12 min.", "zh-Hans": "您已到店 12 分钟。"}[language]
+    expect(page.locator(".looked li")).to_have_text([said])
+
+
+def test_a_member_says_where_messages_go_and_takes_it_back(site: Site, browse: Browse) -> None:
+    page = wallet(site, browse)
+    page.locator("#address").fill("+86 138 0000 0000")
+    page.locator(".line", has=page.locator("#address")).get_by_role("button", name="Save").click()
+    expect(page.locator(".addresses li")).to_have_text(["+86 138 0000 0000"])
+    expect(page.locator("#address-hint")).to_contain_text("Nothing is sent to it until you switch on")
+    page.get_by_role("button", name="Forget +86 138 0000 0000").click()
+    expect(page.locator(".addresses li")).to_have_count(0)
+
+
+def test_a_member_says_what_to_try_first(site: Site, browse: Browse) -> None:
+    page = wallet(site, browse)
+    expect(page.locator(".order strong")).to_have_text(["Coupons in this wallet", "Notifications", "Messages"])
+    page.get_by_role("button", name="Try earlier: Notifications").click()
+    expect(page.locator(".order strong")).to_have_text(["Notifications", "Coupons in this wallet", "Messages"])
+    page.get_by_role("button", name="Try earlier: Coupons in this wallet").click()
+    expect(page.locator(".order strong").first).to_have_text("Coupons in this wallet")
+
+
+def test_a_coupon_from_an_amount_on_asks_for_it_before_any_verdict(site: Site, browse: Browse) -> None:
+    code = site.give(spend_minor=5_000).code
+    page = till(site, browse, may_log="422")
+    page.locator("#code").fill(code)
+    page.locator("#code").press("Enter")
+    expect(page.get_by_role("heading", name="How much is it?")).to_be_visible()
+    expect(page.locator("#amount")).to_be_focused()
+    page.locator("#amount").fill("62.50")
+    page.locator("#amount").press("Enter")
+    expect(page.locator("[data-verdict='yes']")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_opened_in_a_wallet_keeps_to_wcag_2_2_aa(site: Site, browse: Browse, theme: str) -> None:
+    site.give()
+    page = browse(f"{site.url}/wallet?lang=en#key={site.member_key}", theme=theme)
+    page.locator(".ticket summary").first.click()
+    expect(page.locator(".looked li")).to_have_count(1)
+    expect(page.locator(".order li")).to_have_count(3)
     assert violations(page) == []
 
 

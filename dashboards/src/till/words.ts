@@ -25,6 +25,7 @@ export const words = bilingual(
     no: 'No',
     again: 'Try again',
     back: 'Another code',
+    howMuch: 'How much is it?',
     amount: 'Amount the customer pays',
     reasons: {
       unknown: 'No such coupon. Compare it with the phone, character by character.',
@@ -111,6 +112,7 @@ export const words = bilingual(
     no: '不可用',
     again: '重试',
     back: '换一个券码',
+    howMuch: '消费多少？',
     amount: '顾客实付金额',
     reasons: {
       unknown: '没有这张优惠券。请与手机逐字核对。',

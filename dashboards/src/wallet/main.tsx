@@ -17,6 +17,7 @@ import { Consents } from './consents';
 import { Past, Ticket } from './coupon';
 import { invitation, takeInvitationFromAddress } from './invited';
 import { Join } from './join';
+import { Reach } from './reach';
 import { isLive } from './state';
 import { start, state } from './store';
 import { words } from './words';
@@ -68,6 +69,7 @@ function Coupons({ wallet }: { wallet: Wallet }) {
         </section>
       )}
       <Consents consents={wallet.consents} />
+      <Reach consents={wallet.consents} />
       <Brought wallet={wallet} />
     </main>
   );
