@@ -16,12 +16,14 @@ from rules import tables
 from rules.book import LONGEST_WINDOW_MS
 from rules.journey import Instance
 from rules.standing import Exposure, Memory, Profile, Standing
+from rules.times import SECOND_MS
 from rules.when import Line
 
 # SQLite binds at most 32,766 values a statement; the widest row here has 16.
 ROWS_PER_STATEMENT = 500
 # The deadline of a member's absence; those of instances have hexadecimal ids.
 AWAY_ROW = "away:"
+SPREAD_S = 3_600
 
 _memory = msgspec.json.Decoder(Memory).decode
 _instance = msgspec.json.Decoder(Instance).decode
@@ -187,12 +189,16 @@ class Recall:
         self._put(tx, tables.deadline, ["instance"], rows)
 
     def look_at_every_absence(self, tx: sa.Connection, now_ms: int) -> None:
-        """Another book may want members woken up who left long ago: all are looked at, a few at a time."""
+        """Another book may want members woken up who left long ago: all are looked at, a few at a time.
+
+        Spread over an hour, so that the deadlines of those who are here do not wait behind a million absences.
+        """
         d, member = tables.deadline.c, tables.standing.c.member
         name = sa.literal(AWAY_ROW) + sa.cast(member, sa.String)
-        everyone = sa.select(name, member, sa.literal(now_ms, sa.BigInteger)).where(sa.true())
+        due_ms = sa.literal(now_ms, sa.BigInteger) + member % SPREAD_S * SECOND_MS
+        everyone = sa.select(name, member, due_ms).where(sa.true())
         insert = self._ledger.insert(tables.deadline).from_select([d.instance, d.member, d.due_ms], everyone)
-        tx.execute(insert.on_conflict_do_update(index_elements=["instance"], set_={"due_ms": now_ms}))
+        tx.execute(insert.on_conflict_do_update(index_elements=["instance"], set_={"due_ms": insert.excluded.due_ms}))
 
     def _store_deadlines(self, tx: sa.Connection, before: Mapping[int, Known], runs: Sequence[Instance]) -> None:
         moved = []

@@ -6,12 +6,17 @@ import pytest
 import sqlalchemy as sa
 
 from engine.events import VisitEnded
+from engine.identity import Identity
+from engine.keys import Keys
 from rules import tables
 from rules.absence import absence_after, is_absence, next_ms, reached
 from rules.book import Mall
 from rules.brought import brought
+from rules.channels import Channels
+from rules.coupons import Coupons
 from rules.events import MemberAway
 from rules.explain import explain
+from rules.outbox import Outbox
 from rules.past import look_back
 from rules.reading import parse_book
 from rules.shelf import Shelf
@@ -160,6 +165,16 @@ def test_what_came_due_while_the_engine_was_down_is_met_when_it_is_back(mall):
     assert mall.at("15:01", "2026-12-04").given("ana") == ["back"]
 
 
+def test_it_is_delivered_to_who_is_not_here(mall):
+    identity = Identity(mall.ledger, Keys(b"m" * 32), "demo", bytes)
+    channels = Channels(mall.ledger, b"c" * 32, bytes)
+    outbox = Outbox(mall.ledger, Coupons(mall.ledger, mall.codes), identity, channels)
+    mall.at("12:02", "2026-12-01")
+    outbox.round(mall.now_ms, 1)
+    with mall.ledger.read() as tx:
+        assert list(tx.execute(sa.select(tables.outbox.c.state)).scalars()) == ["accepted"]
+
+
 # -- the end of an absence ----------------------------------------------------------------------------
 
 
@@ -304,7 +319,7 @@ def test_a_new_book_wakes_those_who_left_before_it(tell):
     been(mall, "ana")
     mall.at("11:00", "2026-12-20")
     mall.publish(book())
-    mall.hear()  # an absence that is news only now is asked about again a little later
+    mall.turn(60_000)
     assert mall.turn(60_000).wallet("ana") == ["back"]
 
 
