@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Browse, Site
+from tests.e2e.test_page_details import OUT_OF_CARDS
 from tests.e2e.test_pages import DASHBOARDS, LANGUAGES, till, wallet
 
 NO_KEY = "401"  # what a browser logs where nobody is signed in yet
@@ -81,6 +82,22 @@ def test_the_codes_of_a_till_keep_to_it_too(site: Site, browse: Browse, link: st
     page.locator(".link").first.get_by_role("button", name="Show code").click()
     expect(page.locator(".link .qr")).to_be_visible()
     assert violations(page) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_reaches_out_of_its_card_on_the_smallest_phone(
+    site: Site, browse: Browse, link: str, language: str
+) -> None:
+    codes = browse(f"{site.url}/till?lang={language}#key={site.shop_key}")
+    codes.locator(".bringing summary").click()
+    codes.locator(".link button").first.click()
+    expect(codes.locator(".link .qr")).to_be_visible()
+    joining = browse(link.replace("lang=en", f"lang={language}"), may_log=NO_KEY)
+    expect(joining.locator(".join")).to_be_visible()
+    for page in (codes, joining):
+        page.set_viewport_size({"width": 320, "height": 844})
+        assert page.evaluate(OUT_OF_CARDS) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 # -- what a member reads and sets ---------------------------------------------------------------------
