@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -49,6 +51,7 @@ def test_who_joins_has_a_wallet_with_what_they_switched_on_and_sees_who_is_credi
     assert page.locator("#consent-presence").is_checked() and page.locator("#consent-greeting").is_checked()
     assert not page.locator("#consent-personal_offers").is_checked()
     expect(page.locator("#brought")).to_have_text("Brought by Café Luna (Kim)")
+    expect(page.locator(".wifi strong")).to_have_text(re.compile("^wallet-[0-9a-f]{24}$"))
     assert "invited" not in page.url
 
 

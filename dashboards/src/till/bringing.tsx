@@ -69,38 +69,23 @@ function Counted({ counted }: { counted: Credit }) {
   const say = words.value;
   if (counted.lines.length === 0) return null;
   const hidden = counted.lines.some((line) => line.coupons === null);
-  const figures = (line: Credit['lines'][number]) => [line.coupons, line.redeemed, line.amount_minor && money(line.amount_minor)];
   return (
     <>
-      <h3 id="month">{say.thisMonth}</h3>
-      <div class="scroll" tabIndex={0} role="region" aria-labelledby="month">
-        <table>
-          <thead>
-            <tr>
-              {[say.whoBrought, say.joined, say.coupons, say.redeemed, say.paid].map((head) => (
-                <th key={head} scope="col">
-                  {head}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {counted.lines.map((line) => (
-              <tr key={`${line.category} ${line.clerk}`}>
-                <th scope="row">{name(line.clerk)}</th>
-                <td>{count(line.joined)}</td>
-                {line.coupons === null ? (
-                  <td class="hint" colSpan={3}>
-                    {say.withheld(counted.k)}
-                  </td>
-                ) : (
-                  figures(line).map((figure, column) => <td key={column}>{figure}</td>)
-                )}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <h3>{say.thisMonth}</h3>
+      <ul>
+        {counted.lines.map((line) => (
+          <li key={`${line.category} ${line.clerk}`} class="link">
+            <strong>{name(line.clerk)}</strong>
+            <p class="hint">
+              {say.joined(count(line.joined))}
+              {' · '}
+              {line.coupons === null
+                ? say.withheld(counted.k)
+                : say.came(count(line.coupons), count(line.redeemed ?? 0), money(line.amount_minor ?? 0))}
+            </p>
+          </li>
+        ))}
+      </ul>
       {hidden && <p class="hint">{say.withheldHint(counted.k)}</p>}
       <a class="csv" href={`/v1/credit.csv?month=${counted.month}`} download>
         {say.creditCsv}

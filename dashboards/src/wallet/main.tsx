@@ -68,7 +68,7 @@ function Coupons({ wallet }: { wallet: Wallet }) {
           </ul>
         </section>
       )}
-      <Consents consents={wallet.consents} />
+      <Consents consents={wallet.consents} login={wallet.login} />
       <Reach consents={wallet.consents} />
       <Brought wallet={wallet} />
     </main>
