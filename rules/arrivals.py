@@ -19,6 +19,8 @@ GREETING = "greeting"
 JUST_MS = 20 * MINUTE_MS
 # Visits looked at, the newest first: more than begin in a mall within JUST_MS.
 MOST_VISITS = 5_000
+# More than a shop could greet.
+MOST_TOLD = 20
 
 
 class Arrival(BaseModel):
@@ -52,8 +54,9 @@ def arrivals(tx: sa.Connection, identity: Identity, shop: str, now_ms: int) -> l
         .order_by(came.at_ms.desc(), came.member)
     ).all()
     consents = identity.consents_of_each(tx, {row.member for row in rows})
-    return [
+    told = [
         Arrival(came_ms=row.at_ms // MINUTE_MS * MINUTE_MS, called=row.called, clerk=row.clerk)
         for row in rows
         if {PRESENCE, GREETING} <= consents[row.member]
     ]
+    return told[:MOST_TOLD]

@@ -9,8 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from engine.events import VisitEnded, VisitStarted, id_of
+from engine.identity import Newcomer
 from engine.live import LiveState, open_live
-from rules.arrivals import JUST_MS
+from rules.arrivals import JUST_MS, MOST_TOLD
 from rules.invitations import CREDIT_MS, MOST_LINKS, Invitations, credited
 from rules.times import DAY_MS
 from tests.tilling import NOON_MS, Site
@@ -279,6 +280,17 @@ def test_who_came_a_while_ago_has_not_just_come_in(http, site):
     allow(http, site)
     come(site, site.ana, ago_ms=JUST_MS + 1)
     assert told(http, site) == []
+
+
+def test_a_shop_is_told_of_no_more_than_it_could_greet(http, site):
+    link = make_link(http, site)["id"]
+    with site.ledger.write() as tx:
+        people = [Newcomer(f"n{n}", "N", consents=("presence", "greeting")) for n in range(MOST_TOLD + 1)]
+        members = site.identity.join(tx, people, NOON_MS, place="form")
+    for number, member in enumerate(members):
+        credit(site.ledger, site.invitations, member, link, NOON_MS - 60_000)
+        come(site, member, ago_ms=60_000 * (number % 10))
+    assert len(told(http, site)) == MOST_TOLD
 
 
 def test_who_has_left_is_not_told_of(http, site, brought):
