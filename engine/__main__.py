@@ -13,6 +13,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from engine import inviting
 from engine.audit import AuditFailed
 from engine.booking import commands
 from engine.embedded import NotStarted
@@ -349,6 +350,8 @@ def _length_ms(text: str | None) -> int | None:
 
 
 app.add_typer(commands, name="book")
+app.add_typer(inviting.commands, name="invitation")
+app.command()(inviting.credit)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.belief import MIDDLE_DBM, Air, Beliefs, Heard, Rows, advance, nowhere
+from engine.belief import MIDDLE_DBM, Air, Heard, Rows, advance, nowhere
 from engine.cells import Ints, blur_of
 from engine.motion import SPELL, watch
 from engine.phones import LOUDNESS_DB, Phones
@@ -23,6 +23,7 @@ from engine.plan import Plan
 from engine.radio import Radio
 from engine.readings import Readings, readings
 from engine.tuning import Tuning
+from engine.walking import Beliefs
 from engine.zones import Chances, Zones, chances, zone_shares
 
 Tracks = npt.NDArray[np.void]

@@ -16,10 +16,13 @@ import sqlalchemy as sa
 
 from engine.events import ConsentChanged, Moment, id_of
 from rules import journey
+from rules.absence import AWAY, is_absence, next_ms, reached
 from rules.book import Book, Offer
+from rules.brought import CAME_BACK
 from rules.budgets import SHOP, Charge
 from rules.capacity import rooms
 from rules.coupons import Coupons, New, Refused
+from rules.events import MemberAway
 from rules.instance import FINISHED, Instance, Note
 from rules.journey import Issue
 from rules.moving import Fate, moved
@@ -57,6 +60,7 @@ class Batch:
             member: Known(known.standing._replace(room=room, off=off), dict(known.runs))
             for member, known in self._before.items()
         }
+        self._away: dict[int, int | None] = {}  # member -> when their absence is long enough for something
         self._decisions: list[Decision] = []
         self._noted: Counter[tuple[str, str]] = Counter()
         self._woken: set[str] = set()
@@ -64,7 +68,10 @@ class Batch:
     def hear(self, event: Moment, heard_real_ms: int, *, late: bool) -> None:
         """One event: what is known changes, journeys begin, and those that run go on. late: it may be history."""
         known = self._known[event.member]
+        before = known.standing.memory.absence
         known.standing = known.standing.after(event)
+        if known.standing.memory.absence is not before:
+            self._set_away(known.standing)
         if isinstance(event, ConsentChanged) and not event.granted and event.purpose in WANTED:
             self._withdraw(known, event.id, heard_real_ms)
         for one in self._book.journeys.values():
@@ -97,10 +104,11 @@ class Batch:
             elif self._go_on(known, here, cause, heard_real_ms, late).phase != FINISHED:
                 by = run.journey
 
-    def wake(self, member: int, dues: Iterable[Due], heard_real_ms: int) -> None:
+    def wake(self, member: int, dues: Iterable[Due], heard_real_ms: int) -> list[MemberAway]:
         """Deadlines of *member* that have come: all are taken off, and set anew by what is waited for then.
 
-        Their cause is what was due, when, and where each stood: what happens twice in one millisecond differs in that.
+        What their absence has come to by now is for the caller to tell. The cause is what was due, when, and where each
+        stood: what happens twice in one millisecond differs in that.
         """
         known, cause = self._known[member], ["deadline", str(member)]
         for due in sorted(dues):
@@ -108,7 +116,26 @@ class Batch:
             run = known.runs.get(due.instance)
             stood = (run.step, run.phase, run.rung, run.said) if run else ()
             cause += map(str, (due.instance, due.due_ms, *stood))
+        told = self._absent(known.standing)
         self.move(member, id_of(*cause), heard_real_ms, late=False)
+        return told
+
+    def _absent(self, standing: Standing) -> list[MemberAway]:
+        """What an absence has come to by now, if it lasts; its deadline moves on to what is next."""
+        self._set_away(standing)
+        absence = standing.memory.absence
+        if absence is None:
+            return []
+        return [
+            MemberAway(
+                id=id_of(AWAY, absence.key, after_ms), at_ms=absence.since_ms + after_ms, member=standing.member,
+                visit=absence.key, since_ms=absence.since_ms, after_ms=after_ms,
+            )
+            for after_ms in reached(absence, self._book.away_ms, self._now_ms)
+        ]  # fmt: skip
+
+    def _set_away(self, standing: Standing) -> None:
+        self._away[standing.member] = next_ms(standing.memory.absence, self._book.away_ms, self._now_ms)
 
     def close_shop(self, member: int, exposures: Iterable[str], cause: str, actor: str, heard_real_ms: int) -> None:
         """Take back what *member* holds for shops that closed, and go on as if the wait were over."""
@@ -143,6 +170,7 @@ class Batch:
     def close(self) -> None:
         """Store everything that changed."""
         self._recall.store(self._tx, self._before, self._known, self._now_ms, self._woken)
+        self._recall.set_away(self._tx, self._away)
         self._recall.decide(self._tx, self._decisions)
 
     def _running(self, known: Known, cause: str) -> list[Instance]:
@@ -160,10 +188,10 @@ class Batch:
 
     def _end_what_is_over(self, known: Known, cause: str, heard_real_ms: int) -> None:
         """Instances and visit-bound coupons of a visit that is no longer the member's."""
-        visit = known.standing.visit.key if known.standing.visit else None
+        visit = known.standing.place
         for run in list(known.runs.values()):
             if run.phase != FINISHED and run.visit != visit:
-                ended, note = journey.stopped(run, "visit ended")
+                ended, note = journey.stopped(run, CAME_BACK if is_absence(run.visit) else "visit ended")
                 self._keep(known, ended, cause, [note])
         for exposure in known.standing.live(self._now_ms):
             if exposure.visit_bound and exposure.visit != visit:

@@ -14,7 +14,7 @@ from engine.ledger import Ledger
 from engine.problems import Problem
 from rules.api import refusals
 from rules.delivery import Delivery
-from rules.parcel import CHANNELS, WEB_PUSH, Address
+from rules.parcel import CHANNELS, MESSAGES, WEB_PUSH, Address
 from rules.push import NoService
 
 Name = Literal["inbox", "web_push", "messages"]
@@ -42,11 +42,19 @@ class Order(BaseModel):
     order: list[Name] = Field(max_length=len(CHANNELS), description="Channels left out come last")
 
 
+class Known(BaseModel):
+    """An address that the member gave for messages."""
+
+    id: str
+    address: str = Field(description="As it was given: a telephone number, or whatever this mall sends to")
+
+
 class Ways(BaseModel):
     """How this member can be reached."""
 
     order: list[str] = Field(description="In the order in which they are tried")
     reachable: list[str] = Field(description="Those with an address of this member; the inbox needs none")
+    addresses: list[Known] = Field(description="Where messages go; those of browsers are not told")
     push_key: str = Field(description="For PushManager.subscribe(applicationServerKey)")
 
 
@@ -64,8 +72,9 @@ def routes(ledger: Ledger, delivery: Delivery, access: Access, clock: Clock) -> 
         with ledger.read() as tx:
             reachable = channels.reachable(tx, member)
             order = list(channels.order(tx, member))
+            known = [Known(id=one.id, address=one.address.endpoint) for one in channels.reaches(tx, member, MESSAGES)]
         reached = [name for name in order if name in reachable]
-        return Ways(order=order, reachable=reached, push_key=push.public_key)
+        return Ways(order=order, reachable=reached, addresses=known, push_key=push.public_key)
 
     @router.get("/v1/wallet/channels", tags=["wallet"], responses=refusals(401, 403), summary="How I can be reached")
     def read(member: Member) -> Ways:

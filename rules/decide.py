@@ -37,6 +37,7 @@ class Proposal(NamedTuple):
     for_the_unseen: bool
     chance: float = 1.0  # with what probability it is sent
     draw: str = ""  # what the draw rests on: the same cause draws the same
+    away: bool = False  # it is for who is not here, and for nobody else
 
 
 class Allow(msgspec.Struct, frozen=True, gc=False):
@@ -101,8 +102,13 @@ def _checks(proposal: Proposal, standing: Standing, book: Book, now_ms: int, lat
     consents = OFFERS_CONSENT in standing.consents
     yield _Check("no-consent", Line("consent", consents, "granted" if consents else f"no {OFFERS_CONSENT}"))
     yield _Check("late", Line("news", not late, "late" if late else "fresh"), now_ms + ASK_AGAIN_MS)
-    here = standing.present or proposal.for_the_unseen
-    yield _Check("not-present", Line("presence", here, "heard" if standing.present else "silent"))
+    if proposal.away:
+        absence = standing.memory.absence
+        seen = f"away for {length_text(now_ms - absence.since_ms)}" if absence else "not away"
+        yield _Check("not-away", Line("absence", absence is not None, seen))
+    else:
+        here = standing.present or proposal.for_the_unseen
+        yield _Check("not-present", Line("presence", here, "heard" if standing.present else "silent"))
     if book.limits.quiet is not None:
         opening = book.calendar.opening(book.limits.quiet, now_ms)
         seen = f"{book.calendar.clock_text(now_ms)}, quiet {book.limits.quiet}"

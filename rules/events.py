@@ -83,6 +83,13 @@ class MoneySpent(Moment, frozen=True, tag="money.spent"):
     coupon: str | None
 
 
+class MemberAway(Moment, frozen=True, tag="member.away"):
+    """Not seen for after_ms; visit is the key of the absence, and at_ms when it became that long."""
+
+    since_ms: int
+    after_ms: int
+
+
 CouponEvent = (
     CouponIssued
     | CouponDelivered
@@ -94,6 +101,7 @@ CouponEvent = (
     | CouponSuperseded
     | CouponExpired
     | MoneySpent
+    | MemberAway
 )
 KINDS: tuple[type[CouponMoment], ...] = (
     CouponIssued,

@@ -18,6 +18,8 @@ from rules.off import MALL, Halt, journey_halt
 from rules.past import Decided, Past
 from rules.sayings import say
 from rules.standing import CLOSED, OFFERS_CONSENT, REDEEMED, SUPERSEDED, VOID, Exposure
+from rules.times import MINUTE_MS, length_text
+from rules.told import told
 from rules.when import Condition, Line, ask
 
 PRESENCE = "presence"
@@ -50,6 +52,14 @@ class Answer(BaseModel):
     lines: list[TraceLine] = Field(description="All that was asked then")
 
 
+class Reasons(BaseModel):
+    """Why a member got a coupon, in words for that member."""
+
+    said: dict[str, str] = Field(description="What was given when, by language")
+    given_ms: int
+    reasons: list[dict[str, str]] = Field(description="By language; empty once the trace is forgotten")
+
+
 class Explanation(BaseModel):
     """What was so of one member at one instant, and why."""
 
@@ -78,11 +88,13 @@ def explain(past: Past, now_in_force: Book, book_of: BookOf, *, step: str | None
     )
 
 
-def why(decided: Decided, book: Book) -> Answer:
-    """Why a coupon was given: all that was asked then, in words."""
+def why(decided: Decided, book: Book) -> Reasons:
+    """Why a coupon was given, as its member is told."""
     said = say("issued", at=book.calendar.clock_text(decided.at_ms), offer=_title(book, decided.offer), outcome="")
-    journey = book.journeys[decided.journey]
-    return _answer(decided.journey, decided.step, decided, said, _lines(journey, decided.lines))
+    journey = book.journeys.get(decided.journey)
+    held = [line for line in decided.lines if line.held] if journey else []
+    reasons = told((_word(journey, line.path), line.seen) for line in held) if journey else []
+    return Reasons(said=dict(said), given_ms=decided.at_ms, reasons=[dict(reason) for reason in reasons])
 
 
 class _Teller:
@@ -99,13 +111,15 @@ class _Teller:
             last = say("last-visit", at=self._when(self._past.left_ms)) if self._past.left_ms else say("no-visit")
             away = say("away", last=last)
             if PRESENCE in standing.consents:
-                return away
+                return _both(away, self._running()) if self._past.decided else away
             return _both(away, say("unfollowed", since=self._since(PRESENCE)))
         inside = sorted(standing.visit.inside)
         place = say("in", zones=sayings.joined(inside)) if inside else say("nowhere")
+        return say("here", since=self._when(standing.visit.started_ms), place=place, running=self._running())
+
+    def _running(self) -> Texts:
         running = sorted({one.journey for one in self._past.decided if self._runs(one.journey)})
-        runs = say("running", journeys=sayings.joined(running)) if running else say("none-running")
-        return say("here", since=self._when(standing.visit.started_ms), place=place, running=runs)
+        return say("running", journeys=sayings.joined(running)) if running else say("none-running")
 
     def _runs(self, journey: str) -> bool:
         mine = self._of(journey)
@@ -129,8 +143,10 @@ class _Teller:
         journey = book.journeys.get(current.key, current)
         if step is not None and step not in journey.index:
             return
-        if self._past.standing.visit is None:
-            yield _answer(journey.key, step, None, self.member(), [], "not-here")
+        here = self._past.standing.visit is not None
+        if journey.away == here:
+            said = say("not-away") if here else self.member()
+            yield _answer(journey.key, step, None, said, [], "not-away" if here else "not-here")
         elif not decided:
             yield self._unbegun(journey, step)
         elif decided[-1].verdict == "not-started":
@@ -144,6 +160,12 @@ class _Teller:
         return [one for one in self._past.decided if one.journey == journey]
 
     def _unbegun(self, journey: Journey, step: str | None) -> Answer:
+        absence, after_ms = self._past.standing.memory.absence, journey.start.after_ms
+        if after_ms is not None and (absence is None or self._past.at_ms - absence.since_ms < after_ms):
+            away_ms = self._past.at_ms - absence.since_ms if absence else 0
+            seen = f"{length_text(away_ms // MINUTE_MS * MINUTE_MS)} of {length_text(after_ms)}"
+            said = say("not-long-away", seen=sayings.seen(seen)) if absence else say("absence-unknown")
+            return _answer(journey.key, step, None, said, [], "not-long-away")
         came = any(_kind(event) == journey.start.event for event in self._past.events)
         code = "untold" if came else "no-event"
         return _answer(journey.key, step, None, say(code, event=journey.start.event), [], code)

@@ -17,7 +17,7 @@ from engine.problems import Problem
 from rules import explain
 from rules.api import refusals
 from rules.book import Book
-from rules.explain import Answer, Explanation
+from rules.explain import Explanation, Reasons
 from rules.past import decision_of, is_member, look_back
 from rules.shelf import Shelf
 from rules.tables import lookup
@@ -83,12 +83,12 @@ def routes(*, ledger: Ledger, shelf: Shelf, book: Callable[[], Book], access: Ac
         "/v1/wallet/coupons/{coupon}/why",
         tags=["wallet"],
         responses=refusals(401, 403, 404),
-        summary="Why did I get this? All that was asked when it was given",
+        summary="Why did I get this? What was so of me when it was given",
     )
     def why(
         member: Annotated[int, Depends(access.member)],
         coupon: Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")],
-    ) -> Answer:
+    ) -> Reasons:
         with ledger.read() as tx:
             decided = decision_of(tx, member, coupon)
             version = shelf.readable(tx, decided.version) if decided else None

@@ -13,6 +13,8 @@ SEEKING, WAITING, FINISHED = "seeking", "waiting", "finished"
 class Instance(msgspec.Struct, frozen=True):
     """Where a member stands in a journey, under the version of the book it began with.
 
+    visit: the key of the visit it runs in or, of a journey for who is away, of the absence.
+
     seeking: the step's conditions are being watched; waiting: an offer is out and its wait runs.
     """
 

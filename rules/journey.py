@@ -13,6 +13,7 @@ import msgspec
 from engine.events import Moment, id_of
 from rules.book import Book, Journey, Offer, Step, Texts
 from rules.decide import ASK_AGAIN_MS, Allow, Proposal, arbitrate
+from rules.events import MemberAway
 from rules.instance import FINISHED, WAITING, Instance, Note, at_step, finished, noted, onward, short
 from rules.off import Halt, journey_halt, offer_halt
 from rules.standing import CLOSED, REDEEMED, Standing
@@ -58,11 +59,13 @@ def enter(
     journey: Journey, event: Moment, standing: Standing, book: Book, now_ms: int
 ) -> tuple[Instance | None, Note | None]:
     """Test once whether *event* begins an instance. No note when the event has nothing to do with the journey."""
-    if event.__struct_config__.tag != journey.start.event or standing.visit is None:
+    began_ms = _began_ms(journey, event, standing)
+    place = standing.place
+    if began_ms is None or place is None:
         return None, None
     last_ms = standing.memory.started_ms.get(journey.key)
-    if last_ms is not None and last_ms >= standing.visit.started_ms:
-        return None, None  # it has run in this visit
+    if last_ms is not None and last_ms >= began_ms:
+        return None, None  # it has run in this visit, or in this absence
     first = journey.steps[0].key
     once_ms = journey.start.once_ms
     if once_ms is not None and last_ms is not None and now_ms - last_ms < once_ms:
@@ -71,10 +74,21 @@ def enter(
     answer, lines = ask(journey.start.when, standing, now_ms)
     if not answer.held:
         return None, Note("not-started", _first_unmet(lines), first, -1, None, lines)
-    visit = standing.visit.key
-    identity = id_of("instance", journey.key, standing.member, visit)
-    begun = Instance(identity, journey.key, book.version, standing.member, visit, now_ms, first, now_ms)
+    identity = id_of("instance", journey.key, standing.member, place)
+    begun = Instance(identity, journey.key, book.version, standing.member, place, now_ms, first, now_ms)
     return begun, Note("started", event.id, first, -1, None, lines)
+
+
+def _began_ms(journey: Journey, event: Moment, standing: Standing) -> int | None:
+    """Since when the visit or absence lasts in which *event* may begin the journey; None if it may not."""
+    if event.__struct_config__.tag != journey.start.event:
+        return None
+    visit, absence = standing.visit, standing.memory.absence
+    if not isinstance(event, MemberAway):
+        return visit.started_ms if visit else None
+    # It may be heard late: then the member has come in meanwhile, or has left again.
+    meant = absence is not None and absence.key == event.visit and event.after_ms == journey.start.after_ms
+    return absence.since_ms if absence and meant else None
 
 
 def advance(instance: Instance, standing: Standing, book: Book, now_ms: int, *, late: bool = False) -> Outcome:
@@ -255,7 +269,8 @@ class _Walk:
     ) -> tuple[Instance, Issue | None, bool]:  # fmt: skip
         """Propose the first from *rung* on that was not taken out and has an open shop.
 
-        Where there is none, a first offer waits for one that is back before the step may lapse, and before midnight.
+        Where there is none, a first offer waits for one that is back before the step may lapse, and before midnight;
+        of who is away, until it is back, for an absence lasts longer than a day.
         """
         halts: list[Halt] = []
         for row, (offer, _) in list(enumerate(step.arms[arm].rungs))[rung:]:
@@ -268,10 +283,10 @@ class _Walk:
         if rung:
             return self._go_on(here, step.exhausted, because, lines)
         again_ms = earliest(*[halt.until_ms for halt in halts])
-        over_ms = earliest(lapses_ms, self._book.calendar.midnight_ms(self._now_ms))
+        over_ms = None if self._journey.away else earliest(lapses_ms, self._book.calendar.midnight_ms(self._now_ms))
         if again_ms is None or (over_ms is not None and again_ms >= over_ms):
             return self._skip(here, because, lines)
-        rests = msgspec.structs.replace(here, wakes_ms=again_ms)
+        rests = msgspec.structs.replace(here, wakes_ms=earliest(again_ms, lapses_ms))
         return self._note(rests, Note("withheld", because, step.key, 0, None, lines)), None, False
 
     def _propose(
@@ -283,7 +298,7 @@ class _Walk:
         chance = offer.chance if rung else offer.chance * step.chance
         proposal = Proposal(
             here.visit, here.journey, step.key, rung, offer, supersedes, step.for_the_unseen,
-            chance, f"{here.id}\0{step.key}\0{rung}",
+            chance, f"{here.id}\0{step.key}\0{rung}", self._journey.away,
         )  # fmt: skip
         verdict = arbitrate(proposal, self._standing, self._book, self._now_ms, late=self._late)
         lines = [*lines, *verdict.lines]

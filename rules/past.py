@@ -51,7 +51,10 @@ class Decided(NamedTuple):
 
 
 class Past(NamedTuple):
-    """events: those of the visit that went on, oldest first. left_ms: when the visit before ended, if there is none."""
+    """events: those of the visit that went on, or of the absence, oldest first.
+
+    left_ms: when the visit before ended, if there is none
+    """
 
     at_ms: int
     standing: Standing
@@ -80,17 +83,18 @@ def is_member(tx: sa.Connection, member: int) -> bool:
 def look_back(ledger: Ledger, tx: sa.Connection, member: int, at_ms: int) -> Past:
     """Everything that a question about *member* at *at_ms* can rest on."""
     memory, left_ms = Memory(), None
+    visit: str | None = None  # or the absence
     events: list[Moment] = []
     for record in ledger.of_member(tx, member, until_ms=at_ms):
         event = record.event
         memory = memory.after(event)
         if isinstance(event, VisitEnded):
             left_ms = event.at_ms
-        if memory.visit is None or event.visit != memory.visit.key:
-            events = []
-        else:
+        now = memory.visit or memory.absence
+        if (now.key if now else None) != visit:
+            visit, events = now.key if now else None, []
+        if event.visit == visit:
             events.append(event)
-    visit = memory.visit.key if memory.visit else None
     started_ms, runs = _runs(tx, member, visit, at_ms)
     consents, off = _consents(tx, member, at_ms), as_it_stood(tx, at_ms)
     standing = Standing(

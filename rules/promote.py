@@ -122,9 +122,9 @@ class Promotion:
                 expired = self._coupons.expire_due(tx, now_ms, heard_real_ms=real_ms, limit=MOST_AT_ONCE)
                 dues = self._recall.due(tx, now_ms, MOST_AT_ONCE)
                 batch = self._batch(tx, dues, now_ms)
-                for member, due in dues.items():
-                    batch.wake(member, due, real_ms)
+                told = [event for member, due in dues.items() for event in batch.wake(member, due, real_ms)]
                 batch.close()
+                self._ledger.append(tx, told, heard_real_ms=real_ms)
             return len(dues) + len(expired)
 
     def _round(self) -> int:
@@ -232,6 +232,8 @@ class Promotion:
             if publication.number <= decided:
                 continue
             new = self._shelf.book(tx, publication.version)
+            if new.away_ms:
+                self._recall.look_at_every_absence(tx, now_ms)
             movers = {key: fate for key, fate in publication.fates.items() if fate.fate != FINISH_OLD}
             members = self._recall.running_in(tx, movers)
             for start in range(0, len(members), MOST_AT_ONCE):

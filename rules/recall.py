@@ -16,10 +16,14 @@ from rules import tables
 from rules.book import LONGEST_WINDOW_MS
 from rules.instance import Instance
 from rules.standing import Exposure, Memory, Profile, Standing
+from rules.times import SECOND_MS
 from rules.when import Line
 
 # SQLite binds at most 32,766 values a statement; the widest row here has 16.
 ROWS_PER_STATEMENT = 500
+# The deadline of a member's absence; those of instances have hexadecimal ids.
+AWAY_ROW = "away:"
+SPREAD_S = 3_600
 
 _memory = msgspec.json.Decoder(Memory).decode
 _instance = msgspec.json.Decoder(Instance).decode
@@ -212,6 +216,28 @@ class Recall:
         row = tx.execute(queue.order_by(w.since_ms, w.instance).limit(1)).first()
         return None if row is None else Waiter(*row)
 
+    def set_away(self, tx: sa.Connection, away: Mapping[int, int | None]) -> None:
+        """When each member's absence is to be looked at next; None if not again."""
+        self._delete(tx, tables.deadline, {_away_row(member) for member, due_ms in away.items() if due_ms is None})
+        rows = [
+            {"instance": _away_row(member), "member": member, "due_ms": due_ms}
+            for member, due_ms in away.items()
+            if due_ms is not None
+        ]
+        self._put(tx, tables.deadline, ["instance"], rows)
+
+    def look_at_every_absence(self, tx: sa.Connection, now_ms: int) -> None:
+        """Another book may want members woken up who left long ago: all are looked at, a few at a time.
+
+        Spread over an hour, so that the deadlines of those who are here do not wait behind a million absences.
+        """
+        d, member = tables.deadline.c, tables.standing.c.member
+        name = sa.literal(AWAY_ROW) + sa.cast(member, sa.String)
+        due_ms = sa.literal(now_ms, sa.BigInteger) + member % SPREAD_S * SECOND_MS
+        everyone = sa.select(name, member, due_ms).where(sa.true())
+        insert = self._ledger.insert(tables.deadline).from_select([d.instance, d.member, d.due_ms], everyone)
+        tx.execute(insert.on_conflict_do_update(index_elements=["instance"], set_={"due_ms": insert.excluded.due_ms}))
+
     def _store_deadlines(
         self, tx: sa.Connection, before: Mapping[int, Known], runs: Sequence[Instance], woken: Collection[str]
     ) -> None:
@@ -257,6 +283,10 @@ def _of(before: Mapping[int, Known], run: Instance, name: str, new: Any) -> Any:
     """What an instance had of *name* before, *new* if it was not there."""
     old = before[run.member].runs.get(run.id)
     return getattr(old, name) if old else new
+
+
+def _away_row(member: int) -> str:
+    return f"{AWAY_ROW}{member}"
 
 
 def _instance_row(run: Instance, now_ms: int) -> dict[str, Any]:

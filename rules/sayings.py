@@ -27,6 +27,15 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "No event would have triggered it: it starts with {event}, and none came in this visit.",
         "没有触发它的事件：它由 {event} 开始，而这次到访没有发生。",
     ),
+    "not-away": (
+        "It is for members who are away, and this one was in the mall.",
+        "它只发给不在商场的会员，而该会员那时在商场。",
+    ),
+    "not-long-away": ("Not away for long enough: {seen}.", "离开得还不够久：{seen}。"),
+    "absence-unknown": (
+        "Nobody knows for how long this member has been away: no visit is known, or none was looked for.",
+        "不知道该会员离开了多久：没有到访记录，或未同意记录到访。",
+    ),
     "untold": (
         "The event that starts it came, but nothing was decided: the book had no such journey then, "
         "or the decision is older than traces are kept.",
@@ -111,6 +120,7 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     ),
     "joined": ("The chain went on from here at {at}, as {by} ended.", "{at} 因 {by} 结束而从这里继续。"),
     "visit-ended": ("It ended with the visit at {at}.", "它随到访在 {at} 结束。"),
+    "came-back": ("It ended at {at}: the member came in.", "它在 {at} 结束：会员到店了。"),
     "version-unusable": (
         "It ended at {at}: the plan no longer has what its version of the book speaks of.",
         "它在 {at} 结束：平面图已没有该版本规则所指的内容。",
@@ -161,6 +171,7 @@ ASKED: Mapping[str, tuple[str, str]] = {
     "consent": ("consent to personal offers", "同意接收个人优惠"),
     "news": ("fresh news", "消息及时"),
     "presence": ("heard now", "现在听得到"),
+    "absence": ("away from the mall", "不在商场"),
     "quiet": ("outside quiet hours", "不在免打扰时段"),
     "live": ("no other live offer", "没有其他有效优惠"),
     "member": ("the member's limit of offers", "会员的优惠次数"),
@@ -189,6 +200,8 @@ _SEEN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(\d\d:\d\d), quiet (.+)", r"\1，免打扰 \2"),
         (r"not here, (\S+) needed", r"不在商场，需要 \1"),
         (r"not here", "不在商场"),
+        (r"not away", "没有离开"),
+        (r"away for (\S+)", r"已离开 \1"),
         (r"silent after (\S+)", r"\1 后听不到"),
         (r"heard, (\S+) of silence needed", r"听得到，需要静默 \1"),
         (r"(\d+) of (\d+) per (visit|step)", r"\3已 \1 次，上限 \2 次"),

@@ -11,7 +11,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine.events import Moment, VisitEnded, VisitResumed, VisitSilent, VisitStarted, ZoneDwelt, ZoneEntered, ZoneLeft
+from engine.events import (
+    ConsentChanged,
+    Moment,
+    VisitEnded,
+    VisitResumed,
+    VisitSilent,
+    VisitStarted,
+    ZoneDwelt,
+    ZoneEntered,
+    ZoneLeft,
+)
+from rules.absence import Absence, absence_after
 from rules.events import (
     CouponExpired,
     CouponMoment,
@@ -24,7 +35,7 @@ from rules.events import (
 from rules.off import NOTHING, Off
 from rules.times import DAY_MS
 
-OFFERS_CONSENT = "personal_offers"
+OFFERS_CONSENT, PRESENCE_CONSENT = "personal_offers", "presence"
 # Enough for "ten visits within ninety days"; a member who comes daily needs no longer memory to be a regular.
 MOST_VISITS_REMEMBERED = 100
 # More than three a day for as long as may be asked about.
@@ -32,6 +43,7 @@ MOST_PURCHASES_REMEMBERED = 300
 # Money spent longer ago is not loaded for a decision, so no condition may ask for it.
 SPENDING_WINDOW_MS = 90 * DAY_MS
 
+CONSENT_WITHDRAWN = "consent-withdrawn"
 REDEEMED, VOID, EXPIRED, SUPERSEDED = "redeemed", "void", "expired", "superseded"
 # Taken back because no shop that redeems it is open within its time; of a coupon, the reason of its void.
 CLOSED = "closed"
@@ -138,6 +150,7 @@ class Memory(msgspec.Struct, frozen=True):
     """What is kept of a member between events and restarts."""
 
     visit: Visit | None = None
+    absence: Absence | None = None  # since the last visit; None during one, and where it cannot be known
     visits_ms: tuple[int, ...] = ()  # when each visit started, oldest first, this one included
     started_ms: dict[str, int] = {}  # journey -> when its last instance started
     dwelt_ms: dict[str, int] = {}  # zone -> time spent there in the visits that ended
@@ -157,6 +170,9 @@ class Memory(msgspec.Struct, frozen=True):
                 if all(spent.key != event.coupon for spent in self.spent):
                     return self._having_spent(Spent(event.coupon, event.at_ms, shop, amount_minor))
                 return self
+            case ConsentChanged(purpose=purpose, granted=False) if purpose == PRESENCE_CONSENT and self.absence:
+                # Whoever is not looked for may come and go: nobody knows how long they have been away.
+                return msgspec.structs.replace(self, absence=None)
             case CouponRestored():
                 rest = tuple(spent for spent in self.spent if spent.key != event.coupon)
                 return self if len(rest) == len(self.spent) else msgspec.structs.replace(self, spent=rest)
@@ -166,13 +182,15 @@ class Memory(msgspec.Struct, frozen=True):
             return msgspec.structs.replace(
                 self,
                 visit=Visit(event.visit, event.at_ms),
+                absence=None,
                 visits_ms=(*self.visits_ms, event.at_ms)[-MOST_VISITS_REMEMBERED:],
             )
         if self.visit is None or self.visit.key != event.visit:
             return self  # late news of an earlier visit
         if isinstance(event, VisitEnded):
             total = {zone: self.dwelt_ms.get(zone, 0) + dwelt_ms for zone, dwelt_ms in self.visit.dwelt_ms.items()}
-            return msgspec.structs.replace(self, visit=None, dwelt_ms=self.dwelt_ms | total)
+            absence = None if event.cause == CONSENT_WITHDRAWN else absence_after(event.visit, event.at_ms)
+            return msgspec.structs.replace(self, visit=None, absence=absence, dwelt_ms=self.dwelt_ms | total)
         visit = self.visit.after(event)
         return self if visit is self.visit else msgspec.structs.replace(self, visit=visit)
 
@@ -205,6 +223,12 @@ class Standing(NamedTuple):
     @property
     def visit(self) -> Visit | None:
         return self.memory.visit
+
+    @property
+    def place(self) -> str | None:
+        """The key of the visit, or else of the absence, that instances belong to now."""
+        now = self.memory.visit or self.memory.absence
+        return now.key if now else None
 
     @property
     def present(self) -> bool:

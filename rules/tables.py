@@ -212,6 +212,29 @@ receipt = sa.Table(  # money that members spent, with a coupon or without; nothi
 )
 
 
+invitation = sa.Table(  # a link by which a shop, or one of its clerks, brings members
+    "invitation",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),  # drawn, 120 bits: what nobody was shown, nobody guesses
+    sa.Column("shop", sa.String, nullable=False, index=True),
+    sa.Column("category", sa.String, nullable=False),  # the shop's when the link was made
+    sa.Column("clerk", sa.String, nullable=False),  # "" for the shop itself
+    sa.Column("made_ms", sa.BigInteger, nullable=False),
+    sa.Column("revoked_ms", sa.BigInteger),
+)
+
+credit = sa.Table(  # who brought a member, and for how long that counts; one at a time
+    "credit",
+    metadata,
+    sa.Column("member", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("nth", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("invitation", sa.String, nullable=False, index=True),
+    sa.Column("from_ms", sa.BigInteger, nullable=False),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
+    sa.Column("called", sa.String, nullable=False),  # what the member lets the shop call them; "" for nothing
+)
+
+
 # -- deciding ---------------------------------------------------------------------------------------
 
 book = sa.Table(  # every version ever drafted or published; an instance keeps the one it began under
@@ -279,7 +302,9 @@ sa.Index("instance_running_by_member", instance.c.member, sqlite_where=RUNNING, 
 sa.Index("instance_by_visit", instance.c.visit)
 sa.Index("instance_by_member", instance.c.member)
 
-deadline = sa.Table(  # when time alone may move an instance; it has one, the earliest
+# When time alone may move an instance, which has one, the earliest; or when an absence ("away:" and the member) is
+# long enough for a journey to begin.
+deadline = sa.Table(
     "deadline",
     metadata,
     sa.Column("instance", sa.String, primary_key=True),

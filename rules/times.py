@@ -98,7 +98,7 @@ def _hours_text(*minutes: int) -> str:
 
 
 class Opening(NamedTuple):
-    """Whether hours are open now; changes_ms is when that changes, None if not within this visit."""
+    """Whether hours are open now; changes_ms is when that changes, None if that is too late to matter."""
 
     is_open: bool
     changes_ms: int | None
@@ -113,7 +113,8 @@ class Calendar:
         self._zone = ZoneInfo(timezone)
         self._span: tuple[int, int, date] = (0, 0, date.min)
 
-        self._openings: dict[Hours, tuple[int, int, Opening]] = {}  # the last answer, and from when until when it holds
+        # The last answer, and from when until when it holds.
+        self._openings: dict[tuple[Hours, int], tuple[int, int, Opening]] = {}
 
     def local(self, at_ms: int) -> datetime:
         return datetime.fromtimestamp(at_ms / SECOND_MS, UTC).astimezone(self._zone)
@@ -143,17 +144,17 @@ class Calendar:
     def instant_ms(self, day: date, minute: int) -> int:
         return _instant_ms(self._zone, day, minute)
 
-    def opening(self, hours: Hours, at_ms: int) -> Opening:
-        """Whether *hours* are open at *at_ms*, and until or from when."""
-        from_ms, until_ms, known = self._openings.get(hours, (0, 0, None))
+    def opening(self, hours: Hours, at_ms: int, within_ms: int = LONGEST_VISIT_MS) -> Opening:
+        """Whether *hours* are open at *at_ms*, and until or from when; not told if they open later than within_ms."""
+        from_ms, until_ms, known = self._openings.get((hours, within_ms), (0, 0, None))
         if known is not None and from_ms <= at_ms < until_ms:
             return known
-        opening = self._opening(hours, at_ms)
+        opening = self._opening(hours, at_ms, within_ms)
         if opening.changes_ms is not None:
-            self._openings[hours] = (at_ms, opening.changes_ms, opening)
+            self._openings[hours, within_ms] = (at_ms, opening.changes_ms, opening)
         return opening
 
-    def _opening(self, hours: Hours, at_ms: int) -> Opening:
+    def _opening(self, hours: Hours, at_ms: int, within_ms: int) -> Opening:
         day = self.day(at_ms)
         for offset in (-1, 0):
             from_ms, until_ms = _bounds(self._zone, day + timedelta(days=offset), hours)
@@ -163,7 +164,7 @@ class Calendar:
         if at_ms < opens_ms:
             return Opening(False, opens_ms)
         opens_ms, _ = _bounds(self._zone, day + timedelta(days=1), hours)
-        return Opening(False, opens_ms if opens_ms - at_ms <= LONGEST_VISIT_MS else None)
+        return Opening(False, opens_ms if opens_ms - at_ms <= within_ms else None)
 
 
 def until_ms(text: str, calendar: Calendar, now_ms: int) -> int:

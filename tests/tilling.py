@@ -25,7 +25,7 @@ from engine.identity import Identity, Newcomer
 from engine.keys import Keys
 from engine.ledger import open_ledger
 from engine.live import LiveState, open_live
-from rules import api, channels_api, switches_api
+from rules import api, channels_api, invitations_api, switches_api
 from rules.book import Mall
 from rules.channels import Channels
 from rules.codes import Codes
@@ -33,6 +33,7 @@ from rules.coupons import Coupons, New
 from rules.delivery import Delivery
 from rules.events import CouponEvent
 from rules.inbox import Inbox
+from rules.invitations import Invitations
 from rules.outbox import Outbox
 from rules.push import Push
 from rules.reading import parse_book
@@ -64,13 +65,16 @@ class Site:
         with self.ledger.write() as tx:
             ana = Newcomer("ana", "Ana", consents=("presence", "personal_offers", "inbox"))
             (self.ana,) = self.identity.join(tx, [ana], NOON_MS, place="form")
-        router = api.routes(
-            ledger=self.ledger,
-            wallets=Wallets(self.codes, self.identity, SHOPS, pace, lambda: self.book.timezone, self.channels.open),
-            till=Till(self.ledger, self.codes, lambda: self.book.calendar), inbox=self.inbox,
-            identity=self.identity, live=live,
-            access=self.access, pace=pace, calendar=lambda: self.book.calendar, consents_changed=self._note,
-        )  # fmt: skip
+        people = {
+            "ledger": self.ledger, "inbox": self.inbox, "identity": self.identity, "live": live, "access": self.access,
+            "wallets": Wallets(self.codes, self.identity, SHOPS, pace, lambda: self.book.timezone, self.channels.open),
+            "pace": pace, "calendar": lambda: self.book.calendar, "consents_changed": self._note,
+        }  # fmt: skip
+        self.invitations = Invitations(self.ledger, {"cafe-luna": "cafe"}, token_bytes)
+        routers = [
+            api.routes(till=Till(self.ledger, self.codes, lambda: self.book.calendar), **people),
+            invitations_api.routes(invitations=self.invitations, k=2, **people),
+        ]
         self.push = Push(Keys(b"m" * 32).push, "mailto:it@mall.test", pace, ("https://push.mall.test",))
         senders = Senders(self.outbox, {}, pace.now, system_clock)
         delivery = Delivery(self.channels, self.outbox, self.push, senders)
@@ -78,7 +82,7 @@ class Site:
         self.book = parse_book((ROOT / "rules" / "book.yaml").read_text(encoding="utf-8"), MALL)
         board = switches_api.Board(self.ledger, lambda: self.book, SHOPS, self.channels.open)
         switches = switches_api.routes(self.ledger, board, self.access, pace.now)
-        self.app = create_app([router, ways, switches], folder / "no-pages")
+        self.app = create_app([*routers, ways, switches], folder / "no-pages")
 
     def _note(self) -> None:
         self.consents_changed += 1

@@ -32,7 +32,7 @@ def mall(open_story):
 def http(mall, tmp_path):
     access = Access(b"s" * 32)
     pace = Pace(system_clock(), instant_ms("09:30"), 1.0)
-    router = book_api.routes(ledger=mall.ledger, mall=mall.mall, two_people=True, access=access, pace=pace)
+    router = book_api.routes(ledger=mall.ledger, mall=mall.mall, two_people=True, access=access, pace=pace, k=5)
     with TestClient(create_app([router], tmp_path / "none"), base_url="http://mall.test") as client:
         client.keys = {name: {"Authorization": f"Bearer {access.key('operator', name)}"} for name in ("kim", "lee")}
         client.keys["shop"] = {"Authorization": f"Bearer {access.key('shop', 'cafe-luna')}"}
@@ -52,6 +52,11 @@ def test_the_book_in_force_is_shown_with_who_published_it(http):
     assert (answer["text"], answer["publication"]["author"]) == (BOOK, "file")
 
 
+def test_what_journeys_for_who_is_away_brought_is_an_operators_to_read(http):
+    assert ask(http, "GET", "/brought").json() == []
+    assert ask(http, "GET", "/brought", who="shop").status_code == 403
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -66,7 +71,7 @@ def test_nobody_but_an_operator_may(http, method, path):
 def test_a_text_is_checked_and_nothing_is_kept(http):
     answer = ask(http, "POST", "/check", text=BOOK.replace("present: 4m", "presnt: 4m", 1)).json()
     (finding,) = answer["findings"]
-    assert (answer["readable"], finding["severity"], finding["line"]) == (False, "error", 122)
+    assert (answer["readable"], finding["severity"], finding["line"]) == (False, "error", 141)
     assert len(ask(http, "GET", "/versions").json()) == 1
 
 

@@ -36,6 +36,7 @@ def test_a_wallet_learns_the_key_to_subscribe_with(http, site):
     assert ways(http, site) == {
         "order": ["inbox", "web_push"],
         "reachable": ["inbox"],
+        "addresses": [],
         "push_key": site.push.public_key,
     }
 
@@ -61,6 +62,13 @@ def test_a_wallet_cannot_have_us_send_to_whatever_it_likes(http, site):
 def test_a_channel_the_mall_does_not_have_is_refused(http, site):
     answer = subscribe(http, site, channel="messages", endpoint="+8613800000000")
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/no-such-channel")
+
+
+def test_a_member_reads_where_messages_go_but_not_what_a_browser_is_known_by(http, site):
+    subscribe(http, site)
+    with site.ledger.write() as tx:
+        id = site.channels.subscribe(tx, site.ana, "messages", Address("+8613800000000", ""), NOON_MS)
+    assert ways(http, site)["addresses"] == [{"id": id, "address": "+8613800000000"}]
 
 
 def test_a_member_says_what_to_try_first(http, site):
@@ -169,7 +177,7 @@ def test_a_message_says_what_and_where_to_look(gateway, parcel):
     assert path == "/to/+8613800000000"
     assert (body["title"], body["message"]) == (
         "Coffee",
-        "It is in your wallet, for a while.\nhttps://mall.test/wallet",
+        "It is in your wallet. Show it at the till before it runs out.\nhttps://mall.test/wallet",
     )
 
 

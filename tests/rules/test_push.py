@@ -96,7 +96,8 @@ def test_the_browser_reads_a_declarative_message_that_says_what_but_not_where(po
     body = post.browser.open(message.body)
     assert (body["web_push"], body["mutable"]) == (8030, True)
     assert body["notification"] == {
-        "title": "Coffee 10 % off", "body": "It is in your wallet, for a while.", "lang": "en",
+        "title": "Coffee 10 % off", "lang": "en",
+        "body": "It is in your wallet. Show it at the till before it runs out.",
         "tag": topic_of("visit-1"), "navigate": "https://mall.test/wallet", "data": {"coupon": a_coffee().id},
     }  # fmt: skip
     assert not {"cafe", "luna", "zone", "L1"} & set(str(body).lower().replace("-", " ").split())
