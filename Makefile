@@ -55,7 +55,8 @@ speed: setup  ## How fast it is, into tests/speed/report.json; ARGS='-k presence
 	@# One core is what is asked about, and linear algebra would take all there are.
 	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m tests.speed $(ARGS)
 
-fuzz: setup  ## Many requests of every kind to every route; none may be a fault of ours
-	@SOJOURN_FUZZ=200 $(PY) -m pytest -q tests/contract/test_fuzz.py $(ARGS)
+fuzz: setup  ## Many requests of every kind to every route, and a thousand random histories of each kind (about an hour)
+	@SOJOURN_FUZZ=200 SOJOURN_HISTORIES=1000 $(PY) -m pytest -q tests/contract/test_fuzz.py tests/rules/test_histories.py $(ARGS)
+
 accuracy: setup  ## How well places, zones and dwell are known: tests/accuracy/report.md (about 5 minutes)
 	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m tests.accuracy $(ARGS)

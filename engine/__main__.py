@@ -13,6 +13,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from engine import inviting
 from engine.audit import AuditFailed
 from engine.booking import commands
 from engine.embedded import NotStarted
@@ -299,37 +300,28 @@ def settlement(
 
 
 @app.command()
-def channel(
-    name: Annotated[str, typer.Argument(help="inbox, web_push or messages")],
+def switch(
+    kind: Annotated[
+        str | None, typer.Argument(help="mall, journey, offer, shop or channel", show_default=False)
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Which one; the mall needs none", show_default=False)] = None,
     off: Annotated[bool | None, typer.Option("--off/--on", help="Switch it; without, say how it stands")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="tomorrow, 18:00, 2026-11-24 18:00 or 2h (default: until --on)")
+    ] = None,
     because: Annotated[str, typer.Option(help="Why, for whoever asks later")] = "",
+    by: Annotated[str, typer.Option(help="Who does it (default: who is logged in here)", show_default=False)] = "",
+    as_json: AsJson = False,
     data: DataFolder = None,
 ) -> None:
-    """Switch a channel off or on, at once: nothing more is sent on it, not even what is queued."""
-    from secrets import token_bytes
+    """Stop at once, and go on: the mall, a journey, an offer, a shop that closes early, a channel.
 
-    from engine.events import PresenceEvent
-    from engine.keys import Keys
-    from engine.ledger import open_ledger
-    from rules.channels import Channels
-    from rules.events import CouponEvent
-    from rules.parcel import CHANNELS
+    What is out stays redeemable. Without a name, say all that is off.
+    """
+    from engine.switching import switch as turn
 
-    if name not in CHANNELS:
-        raise CannotStart(f"{name!r} is no channel: choose one of {', '.join(CHANNELS)}")
     chosen = settings(data_folder=data)
-    keys = Keys.read_or_make(data_folder(chosen), token_bytes)
-    ledger = open_ledger(chosen.ledger, PresenceEvent | CouponEvent)
-    channels = Channels(ledger, keys.subscriptions, token_bytes, CHANNELS)
-    if off is not None:
-        with ledger.write() as tx:
-            channels.turn(tx, name, not off, because, "operator", chosen.pace.now())
-    with ledger.read() as tx:
-        switch = next(one for one in channels.switches(tx) if one.channel == name)
-    print(
-        f"{name}: {'on' if switch.is_on else 'off'}" + (f" ({switch.reason}; {switch.actor})" if switch.actor else "")
-    )
-    ledger.close()
+    print(turn(chosen, kind, name, off=off, until=until, because=because, by=by, as_json=as_json))
 
 
 @app.command()
@@ -365,6 +357,8 @@ def _length_ms(text: str | None) -> int | None:
 
 
 app.add_typer(commands, name="book")
+app.add_typer(inviting.commands, name="invitation")
+app.command()(inviting.credit)
 
 
 def main() -> None:

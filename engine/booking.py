@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import sqlalchemy as sa
 import typer
 from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from engine.events import PresenceEvent
 from engine.ledger import Ledger, open_ledger
@@ -19,9 +21,11 @@ from engine.settings import Settings
 from engine.start import CannotStart, book_text, read_plan, settings
 from rules import changes
 from rules.book import Mall
+from rules.editing import Edit, NotEditable, edited
 from rules.events import CouponEvent
 from rules.lint import Checked
 from rules.moving import MOVE, STOP, Fate
+from rules.reading import version_of
 from rules.schema import schema
 from rules.versions import NotSo, Outcome, Preview, Versions
 
@@ -187,6 +191,78 @@ def rollback(
     print(done.model_dump_json() if as_json else _outcome(done, ""))
 
 
+@commands.command()
+def withdraw(
+    version: Annotated[str, typer.Argument(help="A version that waits for a second person")], by: By = "",
+    data: Data = None,
+) -> None:  # fmt: skip
+    """Take a version back that waits for a second person; it stays a draft."""
+    with desk(data) as at:
+        at.write(lambda tx: at.versions.withdraw(tx, version, author=by or _login(), now_ms=at.now_ms))
+    print(f"{version} waits for nobody any more.")
+
+
+@commands.command()
+def edit(
+    book: Book,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A value, as in offers/coffee/cost=250, in YAML", show_default=False),
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(help="A key or an item, as in limits/quiet", show_default=False)
+    ] = None,
+    insert: Annotated[
+        list[str] | None,
+        typer.Option(help="An item before another, as in journeys/day-out/steps/1={id: tea, ...}", show_default=False),
+    ] = None,
+    move: Annotated[
+        list[str] | None,
+        typer.Option(help="An item to another place, as in journeys/day-out/steps/3=1", show_default=False),
+    ] = None,
+    note: Note = "", by: By = "", as_json: AsJson = False, data: Data = None,
+) -> None:  # fmt: skip
+    """Edit single values as a form does: comments and layout stay. The outcome is a draft of its own."""
+    edits = [
+        *(_edit("set", one) for one in set_ or []),
+        *(_edit("insert", one) for one in insert or []),
+        *(_edit("move", one) for one in move or []),
+        *(Edit(act="remove", path=one) for one in remove or []),
+    ]
+    if not edits:
+        raise CannotStart("nothing to edit: say what with --set, --remove, --insert or --move")
+    with desk(data) as at:
+        text = at.read(lambda tx: at.text(tx, book))
+        try:
+            after = edited(text, edits)
+        except NotEditable as problem:
+            raise CannotStart(str(problem)) from None
+        parent, who = version_of(text), by or _login()
+        version = at.write(
+            lambda tx: at.versions.draft(tx, after, author=who, note=note, parent=parent, now_ms=at.now_ms)
+        )
+        checked = at.versions.check(after)
+    found = {"version": version} | as_found(checked)
+    print(json.dumps(found) if as_json else "\n".join([*told(checked, version), version]))
+
+
+def _edit(act: Literal["set", "insert", "move"], written: str) -> Edit:
+    """An option as an edit. Raises CannotStart."""
+    path, equals, value = written.partition("=")
+    above, _, place = path.rpartition("/")
+    try:
+        read = YAML(typ="safe", pure=True).load(value) if equals else None
+        if equals and act == "set":
+            return Edit(act=act, path=path, value=read)
+        if equals and act == "insert" and place.isdecimal():
+            return Edit(act=act, path=above, value=read, index=int(place))
+        if act == "move" and value.isdecimal():
+            return Edit(act=act, path=path, index=int(value))
+    except (YAMLError, ValueError) as problem:
+        raise CannotStart(f"--{act} {written}: {' '.join(str(problem).split())}") from None
+    raise CannotStart(f"--{act} {written}: see sojourn book edit --help for how to write it")
+
+
 @commands.command("schema")
 def schema_() -> None:
     """Print the JSON Schema of this mall's book; an editor completes and underlines by it."""
@@ -251,10 +327,6 @@ def _in_force(at: Desk, tx: sa.Connection) -> str:
     if force is None:
         raise CannotStart("no book was ever published: start the engine once, or publish a file")
     return force.version
-
-
-def _lines(*lines: str) -> str:
-    return "\n".join(lines)
 
 
 def _login() -> str:

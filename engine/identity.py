@@ -31,7 +31,8 @@ MOST_BINDINGS = 10
 PRIVATE_BIT = 0x02
 
 PRESENCE = "presence"
-PURPOSES = (PRESENCE, "personal_offers", "inbox", "web_push", "messages")
+# greeting: the shop that brought the member may be told that they have come in.
+PURPOSES = (PRESENCE, "personal_offers", "inbox", "web_push", "messages", "greeting")
 
 
 class BadAddress(ValueError):

@@ -45,7 +45,7 @@ def receipts(settings: Settings, file: Path, out: Console, *, dry_run: bool, as_
         columns, lines = read_csv(file, required=COLUMNS)
         if not {"member", "coupon"} & set(columns):
             raise NotAFile(f"{file.name}:1: no column 'member' or 'coupon'; one of them says whose receipt it is")
-        taking = Receipts(ledger, Codes(keys.codes, keys.code_digests), plan.shops(), book.calendar)
+        taking = Receipts(ledger, Codes(keys.codes, keys.code_digests), plan.shops(), lambda: book.calendar)
         with ledger.read() as tx:
             now_ms = max(ledger.last_at_ms(tx), settings.pace.now())
         return taking.take(lines, now_ms, heard_real_ms=system_clock(), dry_run=dry_run)

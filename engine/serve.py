@@ -51,7 +51,7 @@ from engine.stream import Stream
 from engine.surroundings import Surroundings
 from engine.tuning import Tuning
 from rules import api as rules_api
-from rules import book_api, channels_api, explain_api, receipts_api, residents_api
+from rules import book_api, channels_api, explain_api, invitations_api, receipts_api, residents_api, switches_api
 from rules.book import Book, Mall
 from rules.codes import Codes
 from rules.coupons import Coupons
@@ -60,6 +60,7 @@ from rules.events import CouponEvent
 from rules.forgetting import forget_traces
 from rules.idempotency import forget_old
 from rules.inbox import Inbox
+from rules.invitations import Invitations
 from rules.parcel import NoTemplate
 from rules.promote import Promotion
 from rules.receipts import Receipts
@@ -138,7 +139,7 @@ class Engine:
             clock_ms=self.settings.pace.now(),
             real_ms=now_real_ms,
             speed=self.settings.pace.speed,
-            timezone=self.book.calendar.timezone,
+            timezone=self.promotion.book.timezone,
             k=self.settings.k,
             silent=self.ingest.silent(),
         )
@@ -272,6 +273,19 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         around=around,
         stopping=threading.Event(),
     )
+
+    def in_force() -> Book:
+        return promotion.book
+
+    def calendar() -> Calendar:
+        return promotion.book.calendar
+
+    ways = delivery.channels.open
+    people: dict[str, Any] = {
+        "ledger": ledger, "inbox": inbox, "identity": identity, "live": live, "access": access, "pace": settings.pace,
+        "wallets": Wallets(codes, identity, shops, settings.pace, lambda: in_force().timezone, ways),
+        "calendar": calendar, "consents_changed": ingest.consents_changed,
+    }  # fmt: skip
     routers = [
         access.routes(shops={key: place.name for key, place in shops.items()}),
         api.routes(
@@ -286,25 +300,22 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
         ),
         status.routes(access, engine.status),
         covering.routes(plan, lambda: ingest.presence.radio, tuning, access),
-        rules_api.routes(
-            ledger=ledger,
-            wallets=Wallets(codes, identity, shops, settings.pace, book.calendar.timezone, delivery.channels.open),
-            till=Till(ledger, codes, book.calendar),
-            inbox=inbox,
-            identity=identity,
-            live=live,
-            access=access,
-            pace=settings.pace,
-            calendar=Calendar(book.calendar.timezone),
-            consents_changed=ingest.consents_changed,
+        rules_api.routes(till=Till(ledger, codes, calendar), **people),
+        invitations_api.routes(
+            invitations=Invitations(ledger, {key: zone.kind for key, zone in plan.shops().items()}, token_bytes),
+            k=settings.k,
+            **people,
         ),
         receipts_api.routes(
-            receipts=Receipts(ledger, codes, plan.shops(), book.calendar), access=access, pace=settings.pace
+            receipts=Receipts(ledger, codes, plan.shops(), calendar), access=access, pace=settings.pace
         ),
-        explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=book, access=access, pace=settings.pace),
-        book_api.routes(ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace),
+        explain_api.routes(ledger=ledger, shelf=Shelf(mall), book=in_force, access=access, pace=settings.pace),
+        book_api.routes(
+            ledger=ledger, mall=mall, two_people=settings.two_people, access=access, pace=settings.pace, k=settings.k
+        ),
         channels_api.routes(ledger, delivery, access, clock),
         residents_api.routes(ledger, access, clock),
+        switches_api.routes(ledger, switches_api.Board(ledger, in_force, plan.shops(), ways), access, clock),
     ]
     return engine, create_app(routers, PAGES_FOLDER)
 

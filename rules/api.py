@@ -87,7 +87,7 @@ def routes(
     live: LiveState,
     access: Access,
     pace: Pace,
-    calendar: Calendar,
+    calendar: Callable[[], Calendar],
     consents_changed: Callable[[], None],
 ) -> APIRouter:
     """consents_changed  is called after a member granted or withdrew a consent"""
@@ -242,7 +242,9 @@ def _till_routes(router: APIRouter, ledger: Ledger, till: Till, live: LiveState,
         return answer(idempotency.Request(shop, "restore", key, {"redemption": redemption}), act, now_ms)
 
 
-def _settlement_routes(router: APIRouter, ledger: Ledger, access: Access, pace: Pace, calendar: Calendar) -> None:
+def _settlement_routes(
+    router: APIRouter, ledger: Ledger, access: Access, pace: Pace, calendar: Callable[[], Calendar]
+) -> None:
     Shop = Annotated[str, Depends(access.shop)]
     # Within what both databases and the calendar can add a day to.
     Day = Annotated[date | None, Query(ge=date(2000, 1, 1), le=date(2999, 12, 31), description="Local; default today")]
@@ -251,15 +253,15 @@ def _settlement_routes(router: APIRouter, ledger: Ledger, access: Access, pace: 
 
     def read(shop: str, day: date | None) -> Settlement:
         with ledger.read() as tx:
-            return settle_shop(tx, shop, day, calendar, pace)
+            return settle_shop(tx, shop, day, calendar(), pace)
 
     def read_funder(funder: str, day: date | None) -> FunderSettlement:
         with ledger.read() as tx:
-            return settle_funder(tx, funder, day, calendar, pace)
+            return settle_funder(tx, funder, day, calendar(), pace)
 
     def spreadsheet(settled: Settlement | FunderSettlement) -> Response:
         name = f'attachment; filename="settlement-{settled.day}.csv"'
-        return Response(as_csv(settled, calendar), media_type="text/csv", headers={"Content-Disposition": name})
+        return Response(as_csv(settled, calendar()), media_type="text/csv", headers={"Content-Disposition": name})
 
     @router.get("/v1/settlement", tags=["till"], responses=refusals(401, 403), summary="A shop's day of redemptions")
     def settlement(shop: Shop, day: Day = None) -> Settlement:

@@ -16,7 +16,7 @@ from engine import tables as engine_tables
 from engine.ledger import Ledger
 from rules.lines import Line, NotAFile, NotALine, Report, batches
 from rules.sayings import LANGUAGES
-from rules.tables import attribute
+from rules.tables import attribute, former
 
 LOGIN = "login"
 CLEAR = "-"
@@ -159,11 +159,18 @@ def _take(
         report.unchanged += 1
         return
     report.changed += 1
+    before = [
+        {"member": known.id, "name": name, "is_attribute": is_attribute, "value": of.get(name), "until_ms": at_ms}
+        for told_of, of, is_attribute in ((profile, known.profile, False), (attributes, known.attributes, True))
+        for name in told_of
+    ]
     # Within a file the later line counts, as it would if it came in a file of its own.
     known.profile.update(profile)
     known.attributes.update(attributes)
     if dry_run:
         return
+    # Whoever asks why, later, must be told by what was known then.
+    tx.execute(sa.insert(former), before)
     if profile:
         tx.execute(sa.update(engine_tables.member).where(engine_tables.member.c.id == known.id).values(profile))
     for name, value in attributes.items():

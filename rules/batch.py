@@ -10,29 +10,35 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from math import ceil
 from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 
 from engine.events import ConsentChanged, Moment, id_of
 from rules import journey
+from rules.absence import AWAY, is_absence, next_ms, reached
 from rules.book import Book, Offer
+from rules.brought import CAME_BACK
 from rules.budgets import SHOP, Charge
 from rules.capacity import rooms
 from rules.coupons import Coupons, New, Refused
-from rules.events import BecameResident, BecameVisitor
-from rules.journey import FINISHED, Instance, Issue, Note
+from rules.events import BecameResident, BecameVisitor, MemberAway
+from rules.instance import FINISHED, Instance, Note
+from rules.journey import Issue
 from rules.moving import Fate, moved
-from rules.recall import Decision, Known, Recall
+from rules.off import Off
+from rules.recall import Decision, Due, Known, Recall
 from rules.residents import residence
 from rules.source import SourceError
-from rules.standing import OFFERS_CONSENT, SUPERSEDED, VOID, Exposure, Standing
+from rules.standing import CLOSED, OFFERS_CONSENT, SUPERSEDED, VOID, Exposure, Standing
 
 # Without either of these nothing may be decided about a member.
 WANTED = (OFFERS_CONSENT, "presence")
 
 
 class Batch:
-    """book is what begins now; book_of finds the version an instance began under (raises SourceError)."""
+    """book is what begins now; book_of finds the version an instance began under (raises SourceError); off is what is
+    switched off."""
 
     def __init__(
         self,
@@ -43,6 +49,7 @@ class Batch:
         book_of: Callable[[sa.Connection, str], Book],
         members: Iterable[int],
         now_ms: int,
+        off: Off,
     ) -> None:
         self._tx, self._recall, self._coupons = tx, recall, coupons
         self._book, self._book_of, self._now_ms = book, book_of, now_ms
@@ -51,16 +58,21 @@ class Batch:
         self._room = coupons.capacity.all_left(tx, book, now_ms)
         room = MappingProxyType(self._room)
         self._known = {
-            member: Known(known.standing._replace(room=room), dict(known.runs))
+            member: Known(known.standing._replace(room=room, off=off), dict(known.runs))
             for member, known in self._before.items()
         }
+        self._away: dict[int, int | None] = {}  # member -> when their absence is long enough for something
         self._decisions: list[Decision] = []
         self._noted: Counter[tuple[str, str]] = Counter()
+        self._woken: set[str] = set()
 
     def hear(self, event: Moment, heard_real_ms: int, *, late: bool) -> None:
         """One event: what is known changes, journeys begin, and those that run go on. late: it may be history."""
         known = self._known[event.member]
+        before = known.standing.memory.absence
         known.standing = known.standing.after(event)
+        if known.standing.memory.absence is not before:
+            self._set_away(known.standing)
         if isinstance(event, ConsentChanged) and not event.granted and event.purpose in WANTED:
             self._withdraw(known, event.id, heard_real_ms)
         for one in self._book.journeys.values():
@@ -74,7 +86,10 @@ class Batch:
         self.move(event.member, event.id, heard_real_ms, late=late)
 
     def move(self, member: int, cause: str, heard_real_ms: int, *, late: bool) -> None:
-        """All instances of *member*, the highest priority first; one that still runs pauses those below it."""
+        """All instances of *member*, the highest priority first; one that still runs pauses those below it.
+
+        One that is switched off pauses nobody: the others have the member to themselves meanwhile.
+        """
         known = self._known[member]
         self._judge(known, cause, heard_real_ms)
         self._end_what_is_over(known, cause, heard_real_ms)
@@ -84,6 +99,10 @@ class Batch:
             if by is not None:
                 rests, note = journey.paused(here, by)
                 self._keep(known, rests, cause, [note])
+                continue
+            halted = journey.halted(here, known.standing, self._book_of(self._tx, here.version))
+            if halted is not None:
+                self._keep(known, halted[0], cause, [halted[1]])
             elif self._go_on(known, here, cause, heard_real_ms, late).phase != FINISHED:
                 by = run.journey
 
@@ -99,6 +118,55 @@ class Batch:
         told = became(id, self._now_ms, standing.member, visit, found.seen)
         self._recall.tell(self._tx, told, heard_real_ms)
         known.standing = standing.after(told)
+
+    def wake(self, member: int, dues: Iterable[Due], heard_real_ms: int) -> list[MemberAway]:
+        """Deadlines of *member* that have come: all are taken off, and set anew by what is waited for then.
+
+        What their absence has come to by now is for the caller to tell. The cause is what was due, when, and where each
+        stood: what happens twice in one millisecond differs in that.
+        """
+        known, cause = self._known[member], ["deadline", str(member)]
+        for due in sorted(dues):
+            self._woken.add(due.instance)
+            run = known.runs.get(due.instance)
+            stood = (run.step, run.phase, run.rung, run.said) if run else ()
+            cause += map(str, (due.instance, due.due_ms, *stood))
+        told = self._absent(known.standing)
+        self.move(member, id_of(*cause), heard_real_ms, late=False)
+        return told
+
+    def _absent(self, standing: Standing) -> list[MemberAway]:
+        """What an absence has come to by now, if it lasts; its deadline moves on to what is next."""
+        self._set_away(standing)
+        absence = standing.memory.absence
+        if absence is None:
+            return []
+        return [
+            MemberAway(
+                id=id_of(AWAY, absence.key, after_ms), at_ms=absence.since_ms + after_ms, member=standing.member,
+                visit=absence.key, since_ms=absence.since_ms, after_ms=after_ms,
+            )
+            for after_ms in reached(absence, self._book.away_ms, self._now_ms)
+        ]  # fmt: skip
+
+    def _set_away(self, standing: Standing) -> None:
+        self._away[standing.member] = next_ms(standing.memory.absence, self._book.away_ms, self._now_ms)
+
+    def close_shop(self, member: int, exposures: Iterable[str], cause: str, actor: str, heard_real_ms: int) -> None:
+        """Take back what *member* holds for shops that closed, and go on as if the wait were over."""
+        known = self._known[member]
+        for exposure in known.standing.live(self._now_ms):
+            if exposure.id in exposures:
+                self._take_back(known, exposure, CLOSED, heard_real_ms, actor=actor, outcome=CLOSED)
+        self.move(member, cause, heard_real_ms, late=False)
+
+    def is_short_of(self, short_of: str) -> bool:
+        """Whether somebody here waits for that; for anything, if it is empty."""
+        return any(
+            run.short_of and short_of in ("", run.short_of)
+            for known in self._known.values()
+            for run in known.runs.values()
+        )
 
     def change(self, new: Book, fates: Mapping[str, Fate], cause: str) -> None:
         """Another version was published: what becomes of those in the middle of a journey it names."""
@@ -116,7 +184,8 @@ class Batch:
 
     def close(self) -> None:
         """Store everything that changed."""
-        self._recall.store(self._tx, self._before, self._known, self._now_ms)
+        self._recall.store(self._tx, self._before, self._known, self._now_ms, self._woken)
+        self._recall.set_away(self._tx, self._away)
         self._recall.decide(self._tx, self._decisions)
 
     def _running(self, known: Known, cause: str) -> list[Instance]:
@@ -134,10 +203,10 @@ class Batch:
 
     def _end_what_is_over(self, known: Known, cause: str, heard_real_ms: int) -> None:
         """Instances and visit-bound coupons of a visit that is no longer the member's."""
-        visit = known.standing.visit.key if known.standing.visit else None
+        visit = known.standing.place
         for run in list(known.runs.values()):
             if run.phase != FINISHED and run.visit != visit:
-                ended, note = journey.stopped(run, "visit ended")
+                ended, note = journey.stopped(run, CAME_BACK if is_absence(run.visit) else "visit ended")
                 self._keep(known, ended, cause, [note])
         for exposure in known.standing.live(self._now_ms):
             if exposure.visit_bound and exposure.visit != visit:
@@ -152,11 +221,14 @@ class Batch:
         for exposure in known.standing.live(self._now_ms):
             self._take_back(known, exposure, "consent withdrawn", heard_real_ms)
 
-    def _take_back(self, known: Known, exposure: Exposure, why: str, heard_real_ms: int) -> None:
+    def _take_back(
+        self, known: Known, exposure: Exposure, why: str, heard_real_ms: int, *, actor: str = "journey",
+        outcome: str = VOID,
+    ) -> None:  # fmt: skip
         if exposure.coupon is None or self._coupons.void(
-            self._tx, exposure.coupon, self._now_ms, "journey", why, heard_real_ms=heard_real_ms
+            self._tx, exposure.coupon, self._now_ms, actor, why, heard_real_ms=heard_real_ms
         ):
-            known.standing = known.standing.ended(exposure.id, self._now_ms, VOID)
+            known.standing = known.standing.ended(exposure.id, self._now_ms, outcome)
 
     def _go_on(self, known: Known, here: Instance, cause: str, heard_real_ms: int, late: bool) -> Instance:
         book = self._book_of(self._tx, here.version)
@@ -171,8 +243,9 @@ class Batch:
                     after, note = journey.issued(after, outcome.issue, exposure, self._now_ms)
                     notes.append(note)
                 else:
-                    after, refused = journey.refused(after, outcome.issue, refusal, book, self._now_ms)
-                    notes.append(refused)
+                    again_ms = self._again_ms(refusal, book)
+                    after, note_of = journey.refused(after, outcome.issue, refusal.reason, book, self._now_ms, again_ms)
+                    notes.append(note_of)
             self._keep(known, after, cause, notes)
             # A refusal may have moved the instance on to a step that is ready already.
             if refusal is None or after.step == here.step or after.phase == FINISHED:
@@ -184,19 +257,17 @@ class Batch:
 
     def _give(
         self, known: Known, run: Instance, book: Book, issue: Issue, cause: str, heard_real_ms: int
-    ) -> str | None:
+    ) -> Refused | None:
         """Give the offer, or note it as a ghost; why the ledger refused, or None."""
         now_ms, offer = self._now_ms, issue.offer
         replaced = known.standing.exposure(issue.supersedes) if issue.supersedes else None
         coupon: str | None = None
+        place: dict[str, Any] = {
+            "member": run.member, "visit": run.visit, "journey": run.journey, "instance": run.id,
+            "step": issue.step, "rung": issue.rung, "offer": offer.key,
+        }  # fmt: skip
         new = New(
-            member=run.member,
-            visit=run.visit,
-            journey=run.journey,
-            instance=run.id,
-            step=issue.step,
-            rung=issue.rung,
-            offer=offer.key,
+            **place,
             shops=offer.shops,
             cost=offer.cost,
             reserve=ceil(offer.cost * book.limits.expected_redemption),
@@ -223,21 +294,15 @@ class Batch:
             try:
                 self._coupons.issue(self._tx, new)
             except Refused as refused:
-                return refused.reason
+                return refused
             coupon = new.id
             if new.rooms:
                 self._room.update(self._coupons.capacity.all_left(self._tx, self._book, now_ms))
         if replaced is not None:
             known.standing = known.standing.ended(replaced.id, now_ms, SUPERSEDED)
         exposure = Exposure(
+            **place,
             id=_exposure_id(run, issue),
-            member=run.member,
-            visit=run.visit,
-            journey=run.journey,
-            instance=run.id,
-            step=issue.step,
-            rung=issue.rung,
-            offer=offer.key,
             coupon=coupon,
             ghost=coupon is None,
             visit_bound=offer.visit_bound,
@@ -248,6 +313,13 @@ class Batch:
         )
         known.standing = known.standing.exposed(exposure)
         return None
+
+    def _again_ms(self, refused: Refused, book: Book) -> int | None:
+        """When time alone makes room, or brings money."""
+        if refused.room is not None:
+            return self._coupons.capacity.again_ms(self._tx, refused.room)
+        by_day = refused.reason.startswith("budget:") and refused.reason != journey.OWN_BUDGET
+        return book.calendar.midnight_ms(self._now_ms) if by_day else None
 
     def _hand_on(self, known: Known, ended: Instance, book: Book, cause: str) -> None:
         join = book.journeys[ended.journey].join

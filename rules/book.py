@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.plan import Plan
+from rules.absence import AWAY
 from rules.times import DAY_MS, Calendar, Hours
 from rules.when import Condition
 
@@ -167,11 +168,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Start:
-    """Which event begins an instance, and what must hold then. once_ms: not again within that time."""
+    """Which event begins an instance, and what must hold then.
+
+    once_ms   not again within that time
+    after_ms  of `member.away`: for how long the member has not been seen
+    """
 
     event: str
     when: tuple[Condition, ...] = ()
     once_ms: int | None = None
+    after_ms: int | None = None
 
 
 class Join(NamedTuple):
@@ -195,6 +201,11 @@ class Journey:
     def __post_init__(self) -> None:
         object.__setattr__(self, "index", {step.key: row for row, step in enumerate(self.steps)})
 
+    @property
+    def away(self) -> bool:
+        """Whether it runs between two visits, and not in one."""
+        return self.start.event == AWAY
+
     def step(self, key: str) -> Step:
         return self.steps[self.index[key]]
 
@@ -214,6 +225,11 @@ class Book:
     offers: Mapping[str, Offer]
     limits: Limits
     journeys: Mapping[str, Journey]
+
+    @property
+    def away_ms(self) -> frozenset[int]:
+        """The lengths of absence at which a journey of it begins."""
+        return frozenset(each.start.after_ms for each in self.journeys.values() if each.start.after_ms is not None)
 
     @property
     def timezone(self) -> str:

@@ -19,6 +19,7 @@ from engine.problems import Problem
 from rules import changes
 from rules.api import refusals
 from rules.book import Mall
+from rules.brought import Brought, brought
 from rules.changes import Change
 from rules.editing import Edit, NotEditable, edited
 from rules.lint import Checked
@@ -100,12 +101,24 @@ class Publish(Asked):
     on_top_of: int | None = Field(None, ge=0, le=2**31 - 1, description="The publication that was previewed against")
 
 
-def routes(*, ledger: Ledger, mall: Mall, two_people: bool, access: Access, pace: Pace) -> APIRouter:
-    """two_people  whether a version that may spend more waits for a second person"""
+def routes(*, ledger: Ledger, mall: Mall, two_people: bool, access: Access, pace: Pace, k: int) -> APIRouter:
+    """two_people  whether a version that may spend more waits for a second person
+
+    k  fewer members than this give no figures
+    """
     router = APIRouter(prefix="/v1/book", tags=["book"])
     versions = Versions(ledger, mall, two_people=two_people)
     _reading_routes(router, ledger, versions, mall, access)
     _writing_routes(router, ledger, versions, access, pace)
+
+    @router.get(
+        "/brought", dependencies=[Depends(access.operator)], responses=refusals(401, 403),
+        summary="How many came in while a journey for members who are away ran, beside those held out",
+    )  # fmt: skip
+    def came() -> list[Brought]:
+        with ledger.read() as tx:
+            return brought(tx, k)
+
     return router
 
 
@@ -247,6 +260,16 @@ def _writing_routes(router: APIRouter, ledger: Ledger, versions: Versions, acces
         )  # fmt: skip
         _note(done, version, operator)
         return done
+
+    @router.post(
+        "/versions/{version}/withdraw",
+        status_code=204,
+        responses=refusals(401, 403, 404, 409),
+        summary="Take a version back that waits for a second person; it stays a draft",
+    )
+    def withdraw(operator: Operator, version: VersionPath) -> None:
+        write(lambda tx: versions.withdraw(tx, version, author=f"operator:{operator}", now_ms=pace.now()))
+        log.info("a proposal was withdrawn", version=version, by=operator)
 
     @router.post(
         "/rollback",

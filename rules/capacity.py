@@ -30,15 +30,32 @@ COUNTS = {
     ("shop", True): GIVEN.where(SHOP, NOW),
 }
 
+# Of the newest `most` the oldest: when it counts no more, there is room for one.
+OLDEST = (
+    sa.select(coupon.c.issued_ms)
+    .where(OFFER, SINCE)
+    .order_by(coupon.c.issued_ms.desc())
+    .offset(sa.bindparam("newer", type_=sa.Integer))
+    .limit(1)
+)
+
 
 class Room(NamedTuple):
-    """A capacity at one instant. of: an offer or a shop; since_ms: coupons given after it count, None those live."""
+    """A capacity at one instant.
+
+    of         an offer or a shop
+    since_ms   coupons given after it count, None those live
+    anew_ms    when it begins anew; None where it does not
+    window_ms  for how long a coupon counts; 0 where it counts until it ends, or the day does
+    """
 
     scope: str  # "offer" or "shop"
     of: str
     most: int
     since_ms: int | None
     now_ms: int
+    anew_ms: int | None = None
+    window_ms: int = 0
 
 
 def rooms(book: Book, offer: Offer, now_ms: int) -> tuple[Room, ...]:
@@ -53,6 +70,7 @@ class Capacity:
 
     def __init__(self, ledger: Ledger) -> None:
         self._counts = {asked: ledger.hot(count) for asked, count in COUNTS.items()}
+        self._oldest = ledger.hot(OLDEST)
 
     def left(self, tx: sa.Connection, room: Room) -> int:
         """How many more there is room for; what was taken back does not count, what ran out counts within a time."""
@@ -60,6 +78,13 @@ class Capacity:
         values |= {"now_ms": room.now_ms} if room.since_ms is None else {"since_ms": room.since_ms}
         (row,) = self._counts[room.scope, room.since_ms is None](tx, values)
         return room.most - int(row["given"])
+
+    def again_ms(self, tx: sa.Connection, room: Room) -> int | None:
+        """When time alone makes room; None where only the end of a coupon does."""
+        if not room.window_ms:
+            return room.anew_ms
+        rows = self._oldest(tx, {"of": room.of, "since_ms": room.since_ms, "newer": room.most - 1})
+        return rows[0]["issued_ms"] + room.window_ms if rows else None
 
     def all_left(self, tx: sa.Connection, book: Book, now_ms: int) -> dict[str, int]:
         """Offer -> how many more of it there is room for, of each that has a capacity."""
@@ -76,14 +101,15 @@ class Capacity:
 
 
 def _room(scope: str, of: str, cap: Cap, book: Book, now_ms: int) -> Room:
+    room = Room(scope, of, cap.most, None, now_ms)
     match cap.per:
         case "now":
-            since_ms = None
+            return room
         case "day":
-            since_ms = book.calendar.instant_ms(book.calendar.day(now_ms), 0) - 1
+            today_ms = book.calendar.instant_ms(book.calendar.day(now_ms), 0)
+            return room._replace(since_ms=today_ms - 1, anew_ms=book.calendar.midnight_ms(now_ms))
         case _:
-            since_ms = now_ms - cap.window_ms
-    return Room(scope, of, cap.most, since_ms, now_ms)
+            return room._replace(since_ms=now_ms - cap.window_ms, window_ms=cap.window_ms)
 
 
 def _quoted(shop: str) -> str:

@@ -7,7 +7,6 @@ rest and never logged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -15,22 +14,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.events import id_of
 from engine.ledger import Ledger
+from rules.off import CHANNEL
 from rules.parcel import INBOX, WEB_PUSH, Address, Reach
-from rules.tables import channel, preference, subscription
+from rules.switches import Switches
+from rules.tables import preference, subscription
 
 NONCE_BYTES = 12
 # Several phones and browsers; a program that subscribes for ever is none of them.
 MOST_SUBSCRIPTIONS = 10
-
-
-class Switch(NamedTuple):
-    """Whether a channel is used, and who said so why."""
-
-    channel: str
-    is_on: bool
-    reason: str
-    actor: str
-    at_ms: int | None
 
 
 _address = msgspec.json.Decoder(Address).decode
@@ -48,24 +39,11 @@ class Channels:
         self, ledger: Ledger, secret: bytes, noise: Callable[[int], bytes], open: tuple[str, ...] = (INBOX, WEB_PUSH)
     ) -> None:
         self._ledger, self._seal, self._noise, self.open = ledger, AESGCM(secret), noise, open
+        self.switches = Switches(ledger)
 
-    # -- the kill switch --------------------------------------------------------------------------
-
-    def switches(self, tx: sa.Connection) -> list[Switch]:
-        """Every channel of the site; one that nobody ever turned is on."""
-        turned = {row.name: Switch(*row) for row in tx.execute(sa.select(channel))}
-        return [turned.get(name, Switch(name, True, "", "", None)) for name in self.open]
-
-    def off(self, tx: sa.Connection) -> set[str]:
-        return set(tx.execute(sa.select(channel.c.name).where(~channel.c.is_on)).scalars())
-
-    def turn(self, tx: sa.Connection, name: str, is_on: bool, reason: str, actor: str, at_ms: int) -> Switch:
-        """From now on, nothing (or again everything) is sent on *name*. What is queued for it meanwhile is dropped."""
-        row = {"name": name, "is_on": is_on, "reason": reason, "actor": actor, "at_ms": at_ms}
-        insert = self._ledger.insert(channel).values(row)
-        fresh = {column: insert.excluded[column] for column in row if column != "name"}
-        tx.execute(insert.on_conflict_do_update(index_elements=["name"], set_=fresh))
-        return Switch(name, is_on, reason, actor, at_ms)
+    def off(self, tx: sa.Connection, now_ms: int) -> set[str]:
+        """Those that are switched off. What is queued for one meanwhile is dropped."""
+        return {name for kind, name in self.switches.off(tx, now_ms) if kind == CHANNEL}
 
     # -- members ----------------------------------------------------------------------------------
 

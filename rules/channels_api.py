@@ -1,4 +1,4 @@
-"""HTTP for the ways to a member: members choose and subscribe, operators switch channels off.
+"""HTTP for the ways to a member: members choose and subscribe.
 
 Annotations are evaluated here, not left as text: FastAPI could not find the dependencies that each router makes.
 """
@@ -14,7 +14,7 @@ from engine.ledger import Ledger
 from engine.problems import Problem
 from rules.api import refusals
 from rules.delivery import Delivery
-from rules.parcel import CHANNELS, WEB_PUSH, Address
+from rules.parcel import CHANNELS, MESSAGES, WEB_PUSH, Address
 from rules.push import NoService
 
 Name = Literal["inbox", "web_push", "messages"]
@@ -42,11 +42,19 @@ class Order(BaseModel):
     order: list[Name] = Field(max_length=len(CHANNELS), description="Channels left out come last")
 
 
+class Known(BaseModel):
+    """An address that the member gave for messages."""
+
+    id: str
+    address: str = Field(description="As it was given: a telephone number, or whatever this mall sends to")
+
+
 class Ways(BaseModel):
     """How this member can be reached."""
 
     order: list[str] = Field(description="In the order in which they are tried")
     reachable: list[str] = Field(description="Those with an address of this member; the inbox needs none")
+    addresses: list[Known] = Field(description="Where messages go; those of browsers are not told")
     push_key: str = Field(description="For PushManager.subscribe(applicationServerKey)")
 
 
@@ -55,31 +63,18 @@ class Shown(BaseModel):
     channel: Name
 
 
-class SwitchState(BaseModel):
-    channel: str
-    is_on: bool
-    reason: str
-    actor: str
-    at_ms: int | None = Field(description="When it was last turned; null if never")
-
-
-class Turn(BaseModel):
-    is_on: bool
-    reason: str = Field("", max_length=200)
-
-
 def routes(ledger: Ledger, delivery: Delivery, access: Access, clock: Clock) -> APIRouter:
     channels, outbox, push = delivery.channels, delivery.outbox, delivery.push
     router = APIRouter()
     Member = Annotated[int, Depends(access.member)]
-    operator = Depends(access.operator)
 
     def ways(member: int) -> Ways:
         with ledger.read() as tx:
             reachable = channels.reachable(tx, member)
             order = list(channels.order(tx, member))
+            known = [Known(id=one.id, address=one.address.endpoint) for one in channels.reaches(tx, member, MESSAGES)]
         reached = [name for name in order if name in reachable]
-        return Ways(order=order, reachable=reached, push_key=push.public_key)
+        return Ways(order=order, reachable=reached, addresses=known, push_key=push.public_key)
 
     @router.get("/v1/wallet/channels", tags=["wallet"], responses=refusals(401, 403), summary="How I can be reached")
     def read(member: Member) -> Ways:
@@ -135,21 +130,5 @@ def routes(ledger: Ledger, delivery: Delivery, access: Access, clock: Clock) -> 
     def shown(what: Shown, member: Member) -> None:
         with ledger.write() as tx:
             outbox.shown(tx, member, what.coupon, what.channel, clock())
-
-    @router.get(
-        "/v1/channels", tags=["channels"], dependencies=[operator], responses=refusals(401, 403),
-        summary="The kill switch of each channel",
-    )  # fmt: skip
-    def switches() -> list[SwitchState]:
-        with ledger.read() as tx:
-            return [SwitchState(**switch._asdict()) for switch in channels.switches(tx)]
-
-    @router.put(
-        "/v1/channels/{channel}", tags=["channels"], dependencies=[operator], responses=refusals(401, 403),
-        summary="Switch a channel off or on, at once",
-    )  # fmt: skip
-    def turn(channel: Name, to: Turn) -> SwitchState:
-        with ledger.write() as tx:
-            return SwitchState(**channels.turn(tx, channel, to.is_on, to.reason, "operator", clock())._asdict())
 
     return router

@@ -21,7 +21,7 @@ from rules.book import AT_ONCE, THE_MALL, Redeem
 from rules.budgets import Budgets, Charge, Exhausted
 from rules.capacity import Capacity, Room
 from rules.codes import Codes, tail
-from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponSuperseded, CouponVoided
+from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponOpened, CouponSuperseded, CouponVoided
 from rules.life import Act, State, after
 from rules.tables import LIVE, coupon, coupon_event, outbox
 
@@ -56,7 +56,7 @@ PARCEL_COLUMNS = (
     "id", "member", "coupon", "instance", "step", "rung", "channel", "not_before_ms", "expires_ms", "state",
     "heard_real_ms",
 )  # fmt: skip
-LATER = ("redeemed_ms", "ended_ms", "superseded_by")
+LATER = ("opened_ms", "redeemed_ms", "ended_ms", "superseded_by")
 ROW_COLUMNS = tuple(column.name for column in coupon.c if column.name not in LATER)
 
 
@@ -116,11 +116,12 @@ class Refused(Exception):
 
     reason  live-offer (the member holds another), superseded-not-live (redeemed or gone just before),
             budget:<scope>, capacity:<offer or shop>
+    room    the capacity that was full
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, room: Room | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.room = reason, room
 
 
 class Coupons:
@@ -154,13 +155,13 @@ class Coupons:
             self._tell(tx, [given], new.heard_real_ms)
         return new.id
 
-    def refusal(self, tx: sa.Connection, new: New) -> str | None:
+    def refusal(self, tx: sa.Connection, new: New) -> Refused | None:
         """Why *issue* would refuse for want of room or money, without giving anything: what ghosts are held to."""
         crowded = self.capacity.full(tx, new.rooms, more=1)
         if crowded is not None:
-            return f"capacity:{crowded.of}"
+            return Refused(f"capacity:{crowded.of}", crowded)
         lacking = self._budgets.lacking(tx, new.budgets, new.reserved)
-        return None if lacking is None else f"budget:{lacking.scope}"
+        return None if lacking is None else Refused(f"budget:{lacking.scope}")
 
     def void(
         self, tx: sa.Connection, coupon_id: str, at_ms: int, actor: str, reason: str, superseded_by: str | None = None,
@@ -178,6 +179,17 @@ class Coupons:
             self._tell(tx, [moment(CouponVoided, row, at_ms, reason=reason)], heard_real_ms)
         else:
             self._tell(tx, [moment(CouponSuperseded, row, at_ms, by=superseded_by)], heard_real_ms)
+        return True
+
+    def open(self, tx: sa.Connection, coupon_id: str, at_ms: int, *, heard_real_ms: int) -> bool:
+        """Its member looked at a live coupon's code; False where that was known, or it lives no more."""
+        fresh = sa.and_(coupon.c.id == coupon_id, LIVE, coupon.c.opened_ms.is_(None))
+        opened = sa.update(coupon).where(fresh).values(opened_ms=at_ms).returning(*coupon.c)
+        row = tx.execute(opened).mappings().first()
+        if row is None:
+            return False
+        self._notes(tx, coupon_id, Act.OPEN, at_ms, "member", "seen in the wallet")
+        self._tell(tx, [moment(CouponOpened, row, at_ms)], heard_real_ms)
         return True
 
     def expire_due(self, tx: sa.Connection, now_ms: int, *, heard_real_ms: int, limit: int = 500) -> list[CouponMoment]:
@@ -205,7 +217,7 @@ class Coupons:
                 inserted = self._insert.send(tx, self._row(new, turn))
             crowded = self.capacity.full(tx, new.rooms, more=0)  # this one is counted already
             if crowded is not None:
-                raise Refused(f"capacity:{crowded.of}")
+                raise Refused(f"capacity:{crowded.of}", crowded)
             try:
                 reserved()
             except Exhausted as problem:

@@ -14,7 +14,7 @@ import msgspec
 
 from rules.book import Book, Cap, Limits, Offer
 from rules.residents import residence
-from rules.standing import OFFERS_CONSENT, REDEEMED, Exposure, Standing
+from rules.standing import CLOSED, OFFERS_CONSENT, REDEEMED, Exposure, Standing
 from rules.times import SECOND_MS, length_text
 from rules.when import Line
 
@@ -22,6 +22,8 @@ from rules.when import Line
 LATE_MS = 60 * SECOND_MS
 # After late news the question is asked again when the rest of the backlog is known too.
 ASK_AGAIN_MS = 15 * SECOND_MS
+# What ends the pause between offers: who has used one may have the next, and so may who lost one to a closed shop.
+CLEARING = ((REDEEMED, "redeemed"), (CLOSED, "taken back"))
 
 
 class Proposal(NamedTuple):
@@ -36,6 +38,7 @@ class Proposal(NamedTuple):
     for_the_unseen: bool
     chance: float = 1.0  # with what probability it is sent
     draw: str = ""  # what the draw rests on: the same cause draws the same
+    away: bool = False  # it is for who is not here, and for nobody else
 
 
 class Allow(msgspec.Struct, frozen=True, gc=False):
@@ -102,8 +105,13 @@ def _checks(proposal: Proposal, standing: Standing, book: Book, now_ms: int, lat
     resident, seen = residence(standing, book.calendar, now_ms)
     yield _Check("resident", Line("resident", not resident, seen), spent=True)
     yield _Check("late", Line("news", not late, "late" if late else "fresh"), now_ms + ASK_AGAIN_MS)
-    here = standing.present or proposal.for_the_unseen
-    yield _Check("not-present", Line("presence", here, "heard" if standing.present else "silent"))
+    if proposal.away:
+        absence = standing.memory.absence
+        seen = f"away for {length_text(now_ms - absence.since_ms)}" if absence else "not away"
+        yield _Check("not-away", Line("absence", absence is not None, seen))
+    else:
+        here = standing.present or proposal.for_the_unseen
+        yield _Check("not-present", Line("presence", here, "heard" if standing.present else "silent"))
     if book.limits.quiet is not None:
         opening = book.calendar.opening(book.limits.quiet, now_ms)
         seen = f"{book.calendar.clock_text(now_ms)}, quiet {book.limits.quiet}"
@@ -144,10 +152,11 @@ def _gap_check(gap: Cap, exposures: tuple[Exposure, ...], now_ms: int) -> _Check
         return _Check("gap", Line(gap.path, True, "first offer"))
     last = exposures[-1]
     since = f"last {length_text(now_ms - last.at_ms)} ago of {length_text(gap.window_ms)}"
-    if any(
-        exposure.outcome == REDEEMED and exposure.ended_ms is not None and exposure.ended_ms >= last.at_ms
-        for exposure in exposures
-    ):
-        return _Check("gap", Line(gap.path, True, f"{since}, redeemed since"))
+    since_last = {
+        exposure.outcome for exposure in exposures if exposure.ended_ms is not None and exposure.ended_ms >= last.at_ms
+    }
+    for outcome, seen in CLEARING:
+        if outcome in since_last:
+            return _Check("gap", Line(gap.path, True, f"{since}, {seen} since"))
     ends_ms = last.at_ms + gap.window_ms
     return _Check("gap", Line(gap.path, now_ms >= ends_ms, since), ends_ms)

@@ -35,6 +35,10 @@ class CouponSuppressed(CouponMoment, frozen=True, tag="coupon.suppressed"):
     reason: str
 
 
+class CouponOpened(CouponMoment, frozen=True, tag="coupon.opened"):
+    """The member looked at its code for the first time: on the way to the till, or tempted."""
+
+
 class CouponRedeemed(CouponMoment, frozen=True, tag="coupon.redeemed"):
     """Spent at *shop*; amount_minor is what the customer paid there, if the till said so."""
 
@@ -91,10 +95,18 @@ class BecameVisitor(Moment, frozen=True, tag="member.visitor"):
     because: str
 
 
+class MemberAway(Moment, frozen=True, tag="member.away"):
+    """Not seen for after_ms; visit is the key of the absence, and at_ms when it became that long."""
+
+    since_ms: int
+    after_ms: int
+
+
 CouponEvent = (
     CouponIssued
     | CouponDelivered
     | CouponSuppressed
+    | CouponOpened
     | CouponRedeemed
     | CouponRestored
     | CouponVoided
@@ -103,11 +115,13 @@ CouponEvent = (
     | MoneySpent
     | BecameResident
     | BecameVisitor
+    | MemberAway
 )
 KINDS: tuple[type[CouponMoment], ...] = (
     CouponIssued,
     CouponDelivered,
     CouponSuppressed,
+    CouponOpened,
     CouponRedeemed,
     CouponRestored,
     CouponVoided,

@@ -15,15 +15,20 @@ from rules import sayings
 from rules.book import Book, Journey, Rung, Step, Texts
 from rules.decide import held_out
 from rules.habits import days_away, visits_lately
+from rules.off import MALL, Halt, journey_halt
 from rules.past import Decided, Past
 from rules.residents import residence
 from rules.sayings import say
-from rules.standing import OFFERS_CONSENT, REDEEMED, SUPERSEDED, VOID, Exposure
+from rules.standing import CLOSED, OFFERS_CONSENT, REDEEMED, SUPERSEDED, VOID, Exposure
+from rules.times import MINUTE_MS, length_text
+from rules.told import told
 from rules.when import Condition, Line, ask
 
 PRESENCE = "presence"
 GIVEN = ("issued", "ghost")
 WENT_ON = ("moved-on", "skipped")
+# After these, the next thing to come of a run is an offer.
+SEEKING_ON = (*WENT_ON, "started", "waits", "withheld")
 # Finds the book of a version; None where nothing can be read of it any more.
 BookOf = Callable[[str], Book | None]
 
@@ -47,6 +52,14 @@ class Answer(BaseModel):
     said: dict[str, str] = Field(description="The reason in words, by language")
     decided_ms: int | None = Field(description="When that was decided; it held since")
     lines: list[TraceLine] = Field(description="All that was asked then")
+
+
+class Reasons(BaseModel):
+    """Why a member got a coupon, in words for that member."""
+
+    said: dict[str, str] = Field(description="What was given when, by language")
+    given_ms: int
+    reasons: list[dict[str, str]] = Field(description="By language; empty once the trace is forgotten")
 
 
 class Explanation(BaseModel):
@@ -83,11 +96,13 @@ def explain(past: Past, now_in_force: Book, book_of: BookOf, *, step: str | None
     )
 
 
-def why(decided: Decided, book: Book) -> Answer:
-    """Why a coupon was given: all that was asked then, in words."""
+def why(decided: Decided, book: Book) -> Reasons:
+    """Why a coupon was given, as its member is told."""
     said = say("issued", at=book.calendar.clock_text(decided.at_ms), offer=_title(book, decided.offer), outcome="")
-    journey = book.journeys[decided.journey]
-    return _answer(decided.journey, decided.step, decided, said, _lines(journey, decided.lines))
+    journey = book.journeys.get(decided.journey)
+    held = [line for line in decided.lines if line.held] if journey else []
+    reasons = told((_word(journey, line.path), line.seen) for line in held) if journey else []
+    return Reasons(said=dict(said), given_ms=decided.at_ms, reasons=[dict(reason) for reason in reasons])
 
 
 class _Teller:
@@ -104,13 +119,15 @@ class _Teller:
             last = say("last-visit", at=self._when(self._past.left_ms)) if self._past.left_ms else say("no-visit")
             away = say("away", last=last)
             if PRESENCE in standing.consents:
-                return away
+                return _both(away, self._running()) if self._past.decided else away
             return _both(away, say("unfollowed", since=self._since(PRESENCE)))
         inside = sorted(standing.visit.inside)
         place = say("in", zones=sayings.joined(inside)) if inside else say("nowhere")
+        return say("here", since=self._when(standing.visit.started_ms), place=place, running=self._running())
+
+    def _running(self) -> Texts:
         running = sorted({one.journey for one in self._past.decided if self._runs(one.journey)})
-        runs = say("running", journeys=sayings.joined(running)) if running else say("none-running")
-        return say("here", since=self._when(standing.visit.started_ms), place=place, running=runs)
+        return say("running", journeys=sayings.joined(running)) if running else say("none-running")
 
     def _runs(self, journey: str) -> bool:
         mine = self._of(journey)
@@ -134,12 +151,16 @@ class _Teller:
         journey = book.journeys.get(current.key, current)
         if step is not None and step not in journey.index:
             return
-        if self._past.standing.visit is None:
-            yield _answer(journey.key, step, None, self.member(), [], "not-here")
+        here = self._past.standing.visit is not None
+        if journey.away == here:
+            said = say("not-away") if here else self.member()
+            yield _answer(journey.key, step, None, said, [], "not-away" if here else "not-here")
         elif not decided:
             yield self._unbegun(journey, step)
         elif decided[-1].verdict == "not-started":
             yield self._not_started(journey, step, decided[-1])
+        elif (halt := journey_halt(self._past.standing.off, journey.key)) and self._held(journey, step, decided[-1]):
+            yield self._switched_off(journey.key, step or decided[-1].step, halt)
         else:
             yield self._step(book, journey, step or decided[-1].step, decided)
 
@@ -147,6 +168,12 @@ class _Teller:
         return [one for one in self._past.decided if one.journey == journey]
 
     def _unbegun(self, journey: Journey, step: str | None) -> Answer:
+        absence, after_ms = self._past.standing.memory.absence, journey.start.after_ms
+        if after_ms is not None and (absence is None or self._past.at_ms - absence.since_ms < after_ms):
+            away_ms = self._past.at_ms - absence.since_ms if absence else 0
+            seen = f"{length_text(away_ms // MINUTE_MS * MINUTE_MS)} of {length_text(after_ms)}"
+            said = say("not-long-away", seen=sayings.seen(seen)) if absence else say("absence-unknown")
+            return _answer(journey.key, step, None, said, [], "not-long-away")
         came = any(_kind(event) == journey.start.event for event in self._past.events)
         code = "untold" if came else "no-event"
         return _answer(journey.key, step, None, say(code, event=journey.start.event), [], code)
@@ -159,6 +186,25 @@ class _Teller:
         else:
             said = self._unmet("not-started", journey, last.reason, lines)
         return _answer(journey.key, step, last, said, lines)
+
+    def _held(self, journey: Journey, step: str | None, last: Decided) -> bool:
+        """Whether the step asked about was still to come, so that a switch was what held it."""
+        ahead = step is None or journey.index[step] >= journey.index.get(last.step, 0)
+        return ahead and last.verdict in SEEKING_ON
+
+    def _switched_off(self, journey: str, step: str, halt: Halt) -> Answer:
+        _, kind, name = halt.path.split("/")
+        switch = self._past.off[kind, name]
+        said = say(
+            "switched-off", at=self._when(switch.at_ms or 0), by=switch.actor, what=_switched(name),
+            why=switch.reason or say("no-reason"),
+        )  # fmt: skip
+        asked, seen = sayings.asked(kind), sayings.seen(f"off{self._book.calendar.until_text(halt.until_ms)}")
+        line = TraceLine(path=halt.path, held=False, asked=dict(asked), seen=dict(seen))
+        return Answer(
+            journey=journey, step=step, verdict="withheld", reason=halt.because, said=dict(said),
+            decided_ms=switch.at_ms, lines=[line],
+        )  # fmt: skip
 
     def _step(self, book: Book, journey: Journey, step: str, decided: list[Decided]) -> Answer:
         mine = [one for one in decided if one.step == step]
@@ -198,8 +244,10 @@ class _Teller:
                 return say("no-consent", since=self._since(OFFERS_CONSENT))
             case "withheld", reason if reason.startswith("paused by "):
                 return say("paused", by=reason.removeprefix("paused by "))
-            case (("withheld" | "moved-on"), ("budget" | "capacity" | "closed") as reason):
+            case (("withheld" | "moved-on" | "skipped"), ("budget" | "capacity" | "closed" | "taken-out") as reason):
                 return say(reason, scope=scope)
+            case "withheld", "switched-off":
+                return say("was-off", what=_switched(scope))
             case "withheld", reason if reason in sayings.SAYINGS:
                 return say(reason, seen=seen)
             case "issued", _:
@@ -248,7 +296,7 @@ class _Teller:
         if exposure.ended_ms is None and self._past.at_ms < exposure.expires_ms:
             waits_ms = next((arm.rungs[one.rung].wait_ms for arm in step.arms if _gives(arm.rungs, one)), 0)
             return say("is-out", until=self._when(one.at_ms + waits_ms))
-        kinds = {REDEEMED: "was-redeemed", SUPERSEDED: "was-superseded", VOID: "was-void"}
+        kinds = {outcome: f"was-{outcome}" for outcome in (REDEEMED, SUPERSEDED, VOID, CLOSED)}
         ended_ms = exposure.expires_ms if exposure.ended_ms is None else exposure.ended_ms
         return say(kinds.get(exposure.outcome, "was-expired"), at=self._when(ended_ms))
 
@@ -291,7 +339,9 @@ def _lines(journey: Journey, seen: list[Line]) -> list[TraceLine]:
 
 
 def _word(journey: Journey, path: str) -> str:
-    """The word of `when` that stands at *path*, or else the last name in it."""
+    """The word of `when` that stands at *path*, a switch's kind, or else the last name in it."""
+    if path.startswith("switches/"):
+        return path.split("/")[1]
     for condition in _conditions(journey):
         if condition.path == path:
             return condition.word
@@ -313,6 +363,10 @@ def _gives(rungs: tuple[Rung, ...], one: Decided) -> bool:
 def _title(book: Book, offer: str | None) -> Texts:
     found = book.offers.get(offer) if offer else None
     return found.title if found else dict.fromkeys(sayings.LANGUAGES, offer or "")
+
+
+def _switched(name: str) -> Texts | str:
+    return say("the-mall") if name == MALL else name
 
 
 def _kind(event: Moment) -> str:

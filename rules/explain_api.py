@@ -3,6 +3,7 @@
 Annotations are evaluated here, not left as text: FastAPI could not find the dependencies that each router makes.
 """
 
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from engine.problems import Problem
 from rules import explain
 from rules.api import refusals
 from rules.book import Book
-from rules.explain import Answer, Explanation
+from rules.explain import Explanation, Reasons
 from rules.past import decision_of, is_member, look_back
 from rules.shelf import Shelf
 from rules.tables import lookup
@@ -52,7 +53,7 @@ def explained(
         return explain.explain(past, book, lambda version: shelf.readable(tx, version), step=step)
 
 
-def routes(*, ledger: Ledger, shelf: Shelf, book: Book, access: Access, pace: Pace) -> APIRouter:
+def routes(*, ledger: Ledger, shelf: Shelf, book: Callable[[], Book], access: Access, pace: Pace) -> APIRouter:
     router = APIRouter()
 
     @router.get(
@@ -70,29 +71,29 @@ def routes(*, ledger: Ledger, shelf: Shelf, book: Book, access: Access, pace: Pa
     ) -> Explanation:
         now_ms = pace.now()
         try:
-            at_ms = instant(book.calendar, at, day, now_ms)
+            at_ms = instant(book().calendar, at, day, now_ms)
         except (NotTime, NotYet) as problem:
             raise Problem("no-such-instant", 422, "No such instant", f"{problem}.") from None
         with ledger.read() as tx:
             if not is_member(tx, member):
                 raise Problem("not-found", 404, "No such member", "This member is not with us (any more).")
-        return explained(ledger, shelf, book, member, at_ms, step, actor=f"operator:{operator}", now_ms=now_ms)
+        return explained(ledger, shelf, book(), member, at_ms, step, actor=f"operator:{operator}", now_ms=now_ms)
 
     @router.get(
         "/v1/wallet/coupons/{coupon}/why",
         tags=["wallet"],
         responses=refusals(401, 403, 404),
-        summary="Why did I get this? All that was asked when it was given",
+        summary="Why did I get this? What was so of me when it was given",
     )
     def why(
         member: Annotated[int, Depends(access.member)],
         coupon: Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")],
-    ) -> Answer:
+    ) -> Reasons:
         with ledger.read() as tx:
             decided = decision_of(tx, member, coupon)
             version = shelf.readable(tx, decided.version) if decided else None
         if decided is None:
             raise Problem("not-found", 404, "No such coupon", "This coupon is not one of yours.")
-        return explain.why(decided, version or book)
+        return explain.why(decided, version or book())
 
     return router

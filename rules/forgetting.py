@@ -1,4 +1,5 @@
-"""What nobody may ask about any more is forgotten: traces after thirty days, a few hundred at a time.
+"""What nobody may ask about any more is forgotten: traces after thirty days, a few hundred at a time, and with them
+what was known of members before they told otherwise.
 
 A trace holds where a member was and when. What settlement and the reading of outcomes need stays, without it.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from engine.ledger import Ledger
-from rules.tables import TRACED, decision
+from rules.tables import RUNNING, TRACED, decision, former, instance, waiting
 from rules.times import DAY_MS
 
 TRACES_KEPT_MS = 30 * DAY_MS
@@ -22,6 +23,11 @@ def forget_traces(ledger: Ledger, now_ms: int) -> int:
     """Delete decisions older than traces are kept, or strip those that stay; how many that were."""
     due = sa.select(decision.c.seq).where(TRACED, decision.c.at_ms < now_ms - TRACES_KEPT_MS)
     due = due.order_by(decision.c.at_ms).limit(AT_ONCE)
+    with ledger.write() as tx:
+        tx.execute(sa.delete(former).where(former.c.until_ms < now_ms - TRACES_KEPT_MS))
+        # Whoever was erased while they queued is asked for nothing more.
+        running = sa.exists().where(instance.c.id == waiting.c.instance, RUNNING)
+        tx.execute(sa.delete(waiting).where(~running))
     forgotten = 0
     while True:
         with ledger.write() as tx:

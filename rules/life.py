@@ -19,10 +19,13 @@ class Act(StrEnum):
     VOID = "void"
     EXPIRE = "expire"
     RESTORE = "restore"
+    OPEN = "open"
 
 
 LIFE: Mapping[tuple[State | None, Act], State] = {
     (None, Act.ISSUE): State.ISSUED,
+    # Its member looked at its code; that changes what is known of it, and not what may be done with it.
+    (State.ISSUED, Act.OPEN): State.ISSUED,
     (State.ISSUED, Act.REDEEM): State.REDEEMED,
     (State.ISSUED, Act.VOID): State.VOID,
     (State.ISSUED, Act.EXPIRE): State.EXPIRED,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rules.book import Book, Journey, Mall, Step
+from rules.lint_away import look_at_absences
 from rules.lint_chain import look_at_chains
 from rules.lint_limits import look_at_limits
 from rules.reading import book_of
@@ -39,6 +40,7 @@ def check(text: str, mall: Mall, *, name: str = "book.yaml") -> Checked:
     except SourceError as problem:
         return Checked(None, problem.faults)
     look_at_chains(source, book)
+    look_at_absences(source, book)
     look_at_limits(source, book)
     for key, node in _offers_of_quiet_shops(source, book, mall):
         node.fault(f"'{key}' trades where the plan says no_marketing, so nothing may be given for it; take it out")

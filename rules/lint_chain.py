@@ -25,7 +25,8 @@ def look_at_chains(source: Source, book: Book) -> None:
             _look_at_step(source, step, asked, book)
         _look_at_first(source, journey, rows[0])
         _look_at_reach(source, book, journey, rows)
-        _look_at_order(source, journey, rows)
+        if not journey.away:  # an absence sees tomorrow's windows too
+            _look_at_order(source, journey, rows)
         _look_at_patience(source, journey, rows)
         _look_at_redeemed(source, book, journey)
         _look_at_birthday(journey, start)
@@ -36,7 +37,7 @@ def _look_at_step(source: Source, step: Step, asked: Rows, book: Book) -> None:
     node = source.at(step.path)
     _look_at_window(asked, node, book.limits.quiet)
     for word in ("present", "unseen", "stayed"):
-        for value in _asked_for(node, word):
+        for value in asked_for(node, word):
             least = value.entries()["for"] if word == "stayed" else value
             if least.length_ms() > LONGEST_VISIT_MS:
                 longest = length_text(LONGEST_VISIT_MS)
@@ -153,7 +154,7 @@ def _look_at_redeemed(source: Source, book: Book, journey: Journey) -> None:
     given = set(elsewhere)
     for step in journey.steps:
         must_hold = {value.path for _, value in _rows(source, step)}
-        for value in _asked_for(source.at(step.path), "redeemed"):
+        for value in asked_for(source.at(step.path), "redeemed"):
             # One row may name several offers, of which one is enough.
             names = {str(one.value) for one in value.one_or_more()}
             if not names & given:
@@ -204,7 +205,7 @@ def _flat(rows: Node) -> Iterator[tuple[str, Node]]:
             yield word, value
 
 
-def _asked_for(node: Node, word: str) -> Iterator[Node]:
+def asked_for(node: Node, word: str) -> Iterator[Node]:
     """Every row of *word* in the conditions of a step, however deep, but not its own key `redeemed`."""
     if isinstance(node.value, list):
         for item in node.items():
@@ -213,11 +214,11 @@ def _asked_for(node: Node, word: str) -> Iterator[Node]:
                 if key == word and len(entries) == 1:
                     yield value
                 elif isinstance(value.value, list):
-                    yield from _asked_for(value, word)
+                    yield from asked_for(value, word)
     elif isinstance(node.value, dict):
         for key, value in node.entries().items():
             if key in ("when", "choose", "upgrade_if"):
-                yield from _asked_for(value, word)
+                yield from asked_for(value, word)
 
 
 def _hours(value: Node) -> list[Hours]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rules import journey
 from rules.book import Book
-from rules.journey import WAITING, Instance, Note
+from rules.instance import WAITING, Instance, Note
 
 FINISH_OLD, MOVE, STOP = "finish_old", "move", "stop"
 

@@ -22,7 +22,9 @@ from rules.channels import Channels
 from rules.coupons import Coupons, Row, moment
 from rules.events import CouponDelivered, CouponIssued, CouponMoment, CouponSuppressed
 from rules.life import State
+from rules.off import CHANNEL
 from rules.parcel import INBOX, Outcome, Parcel, next_try_ms, topic_of
+from rules.switches import Switch
 from rules.tables import QUEUED, coupon, outbox
 from rules.times import MINUTE_MS, SECOND_MS
 
@@ -151,7 +153,8 @@ class Outbox:
                 return "not-leased"
             self._channels.forget(tx, outcome.gone)
             if outcome.kind == "stop":
-                self._channels.turn(tx, parcel.channel, False, outcome.reason, "engine", now_ms)
+                stop = Switch(CHANNEL, parcel.channel, False, None, outcome.reason, "engine", now_ms)
+                self._channels.switches.turn(tx, stop)
             decided = self._after(parcel, outcome, now_ms)
             if decided.state == QUEUED_STATE:
                 self._change(tx, parcel.id, state=QUEUED_STATE, not_before_ms=decided.until_ms)
@@ -161,10 +164,17 @@ class Outbox:
             return decided.state
 
     def shown(self, tx: sa.Connection, member: int, coupon_id: str, channel: str, now_ms: int) -> bool:
-        """The member has seen the coupon on *channel*; False if it was not sent there, or had been seen."""
+        """The member has seen the coupon on *channel*; False if it was not sent there, or had been seen.
+
+        In the wallet the code is on the screen with it, so there it was opened, too.
+        """
         o = outbox.c
         sent = sa.and_(o.coupon == coupon_id, o.member == member, o.channel == channel, o.state == ACCEPTED)
-        return tx.execute(sa.update(outbox).where(sent).values(state=SHOWN, shown_ms=now_ms)).rowcount > 0
+        seen = sa.update(outbox).where(sent).values(state=SHOWN, shown_ms=now_ms).returning(o.heard_real_ms)
+        heard_real_ms = tx.execute(seen).scalar()
+        if heard_real_ms is not None and channel == INBOX:
+            self._coupons.open(tx, coupon_id, now_ms, heard_real_ms=heard_real_ms)
+        return heard_real_ms is not None
 
     def _after(self, parcel: Parcel, outcome: Outcome, now_ms: int) -> Verdict:
         """What a row becomes by the outcome of its parcel."""
@@ -194,7 +204,7 @@ class Outbox:
     def _facts(self, tx: sa.Connection, due: list[Row], now_ms: int) -> dict[str, Facts]:
         """By outbox row."""
         consents = self._identity.consents_of_each(tx, {row["member"] for row in due})
-        off, quiet_until = frozenset(self._channels.off(tx)), self._quiet(now_ms)
+        off, quiet_until = frozenset(self._channels.off(tx, now_ms)), self._quiet(now_ms)
         coupons = {row["coupon"] for row in due}
         # An offer may be for somebody who had left before: it is the visit that ended since then that counts.
         issued, ended = event.alias(), event.alias()

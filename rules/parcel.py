@@ -16,8 +16,8 @@ PAUSES_MS = (1_000, 4_000, 16_000, 60_000)
 # A pause is this much longer or shorter by chance, so that all who failed together do not come back together.
 JITTER = 0.2
 SAYS = {
-    "en": "It is in your wallet, for a while.",
-    "zh-Hans": "已放入您的卡包，限时有效。",
+    "en": "It is in your wallet. Show it at the till before it runs out.",
+    "zh-Hans": "已放入您的卡包，请在过期前到店出示。",
 }
 
 

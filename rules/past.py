@@ -17,8 +17,9 @@ from engine.events import Moment, VisitEnded
 from engine.ledger import Ledger
 from rules import tables
 from rules.book import LONGEST_WINDOW_MS
-from rules.journey import Instance
+from rules.instance import Instance
 from rules.standing import Exposure, Memory, Profile, Standing
+from rules.switches import Switch, as_it_stood, off_of
 from rules.when import Line
 
 _instance = msgspec.json.Decoder(Instance).decode
@@ -50,7 +51,10 @@ class Decided(NamedTuple):
 
 
 class Past(NamedTuple):
-    """events: those of the visit that went on, oldest first. left_ms: when the visit before ended, if there is none."""
+    """events: those of the visit that went on, or of the absence, oldest first.
+
+    left_ms: when the visit before ended, if there is none
+    """
 
     at_ms: int
     standing: Standing
@@ -60,6 +64,7 @@ class Past(NamedTuple):
     runs: Mapping[str, Instance]  # as they are now, of this visit, by journey; those begun by then
     decided: list[Decided]  # of this visit by then, oldest first
     version: str | None  # the book in force
+    off: Mapping[tuple[str, str], Switch]  # what was switched off
 
 
 def member_of(tx: sa.Connection, named: str) -> int | None:
@@ -78,29 +83,31 @@ def is_member(tx: sa.Connection, member: int) -> bool:
 def look_back(ledger: Ledger, tx: sa.Connection, member: int, at_ms: int) -> Past:
     """Everything that a question about *member* at *at_ms* can rest on."""
     memory, left_ms = Memory(), None
+    visit: str | None = None  # or the absence
     events: list[Moment] = []
     for record in ledger.of_member(tx, member, until_ms=at_ms):
         event = record.event
         memory = memory.after(event)
         if isinstance(event, VisitEnded):
             left_ms = event.at_ms
-        if memory.visit is None or event.visit != memory.visit.key:
-            events = []
-        else:
+        now = memory.visit or memory.absence
+        if (now.key if now else None) != visit:
+            visit, events = now.key if now else None, []
+        if event.visit == visit:
             events.append(event)
-    visit = memory.visit.key if memory.visit else None
     started_ms, runs = _runs(tx, member, visit, at_ms)
-    consents = _consents(tx, member, at_ms)
+    consents, off = _consents(tx, member, at_ms), as_it_stood(tx, at_ms)
     standing = Standing(
         member,
-        _profile(tx, member),
+        _profile(tx, member, at_ms),
         frozenset(purpose for purpose, said in consents.items() if said.granted),
         msgspec.structs.replace(memory, started_ms=started_ms),
         _exposures(tx, member, at_ms),
         memory.purchases,
+        off=off_of(off.values(), at_ms),
     )
     decided = _decided(tx, member, visit, at_ms) if visit else []
-    return Past(at_ms, standing, consents, events, left_ms, runs, decided, _in_force(tx, at_ms))
+    return Past(at_ms, standing, consents, events, left_ms, runs, decided, _in_force(tx, at_ms), off)
 
 
 def decision_of(tx: sa.Connection, member: int, coupon: str) -> Decided | None:
@@ -112,12 +119,18 @@ def decision_of(tx: sa.Connection, member: int, coupon: str) -> Decided | None:
     return None if row is None else _of(row)
 
 
-def _profile(tx: sa.Connection, member: int) -> Profile:
-    m = engine_tables.member.c
-    row = tx.execute(sa.select(m.birthday, m.language, m.home_km).where(m.id == member)).first()
-    a = tables.attribute.c
-    told = tx.execute(sa.select(a.name, a.value).where(a.member == member))
-    return Profile(*row, {name: value for name, value in told}) if row else Profile()
+def _profile(tx: sa.Connection, member: int, at_ms: int) -> Profile:
+    """What was known of the member then: what is known now, with every later import undone, the newest first."""
+    m, a, f = engine_tables.member.c, tables.attribute.c, tables.former.c
+    row = tx.execute(sa.select(m.birthday, m.language, m.home_km).where(m.id == member)).mappings().first()
+    if row is None:
+        return Profile()
+    profile = dict(row)
+    attributes = {name: value for name, value in tx.execute(sa.select(a.name, a.value).where(a.member == member))}
+    later = sa.select(f.name, f.is_attribute, f.value).where(f.member == member, f.until_ms > at_ms)
+    for name, is_attribute, value in tx.execute(later.order_by(f.seq.desc())):
+        (attributes if is_attribute else profile)[name] = value
+    return Profile(**profile, attributes={name: value for name, value in attributes.items() if value is not None})
 
 
 def _consents(tx: sa.Connection, member: int, at_ms: int) -> dict[str, Said]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
+from rules.absence import AWAY, LEAST_AWAY_MS, MOST_AWAY_MS
 from rules.book import (
     AT_ONCE,
     LONGEST_WINDOW_MS,
@@ -83,6 +84,13 @@ def _length(node: Node) -> int:
 def _once(node: Node) -> int | None:
     # An instance belongs to a visit, so once per visit is what happens anyway.
     return None if node.value == "visit" else node.length_ms(least_ms=1, instead="visit")
+
+
+def _after(node: Node) -> int:
+    after_ms = node.length_ms()
+    if not LEAST_AWAY_MS <= after_ms <= MOST_AWAY_MS:
+        raise node.fault(f"'{node.value}' is outside 1d to 365d, which is how long somebody may be away")
+    return after_ms
 
 
 def _cost(node: Node) -> int:
@@ -227,7 +235,8 @@ class _Reader:
     def _journey(self, key: str, node: Node) -> Journey:
         _check_key(key, node)
         fields = node.part(JOURNEY)
-        fields.take("stop", self._stop, None)
+        start = fields.take("start", self._start, Start(""))
+        fields.take("stop", lambda one: self._stop(one, start.event == AWAY), None)
         steps = fields.take("steps", lambda one: one.each(self._step), ())
         if "steps" in fields:
             self._check_order(fields["steps"], steps)
@@ -235,7 +244,7 @@ class _Reader:
             key,
             node.path,
             fields.take("priority", lambda one: one.whole(0, 1000), 0),
-            fields.take("start", self._start, Start("")),
+            start,
             steps,
             fields.take("finish", self._finish, None),
             fields.take("budget", _cost, None),
@@ -243,14 +252,25 @@ class _Reader:
 
     def _start(self, node: Node) -> Start:
         fields = node.part(START)
+        event = fields.take("event", lambda one: one.one_of(START_EVENTS, "event"), "")
+        after_ms = fields.take("after", _after, None)
+        if "after" in fields and event != AWAY:
+            fields["after"].fault(f"only {AWAY} has a length; take this out, or ask for present in a step")
+        if "after" not in fields and event == AWAY:
+            node.fault("'after' is missing: for how long has the member not been seen? write after: 30d")
         return Start(
-            fields.take("event", lambda one: one.one_of(START_EVENTS, "event"), ""),
+            event,
             fields.take("when", lambda one: read_conditions(one, self._terms), ()),
             fields.take("once", _once, None),
+            after_ms,
         )
 
-    def _stop(self, node: Node) -> None:
-        node.part(STOP).take("event", lambda one: one.one_of(STOP_EVENTS, "event"), "")
+    def _stop(self, node: Node, away: bool) -> None:
+        event = node.part(STOP).take("event", lambda one: one.one_of(STOP_EVENTS, "event"), "")
+        wanted = "visit.started" if away else "visit.ended"
+        if event and event != wanted:
+            between = "between two visits" if away else "in a visit"
+            node.entries()["event"].fault(f"this journey runs {between}; it stops at {wanted}, which is so anyway")
 
     def _finish(self, node: Node) -> Join | None:
         join = node.part(FINISH)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,12 +15,16 @@ from engine.events import Moment
 from engine.ledger import Ledger
 from rules import tables
 from rules.book import LONGEST_WINDOW_MS
-from rules.journey import Instance
+from rules.instance import Instance
 from rules.standing import Exposure, Memory, Profile, Standing
+from rules.times import SECOND_MS
 from rules.when import Line
 
 # SQLite binds at most 32,766 values a statement; the widest row here has 16.
 ROWS_PER_STATEMENT = 500
+# The deadline of a member's absence; those of instances have hexadecimal ids.
+AWAY_ROW = "away:"
+SPREAD_S = 3_600
 
 _memory = msgspec.json.Decoder(Memory).decode
 _instance = msgspec.json.Decoder(Instance).decode
@@ -54,6 +58,22 @@ class Decision(NamedTuple):
     cause: str
     trace: list[Line]
     propensity: float | None = None
+
+
+class Due(NamedTuple):
+    """A deadline that has come."""
+
+    member: int
+    instance: str
+    due_ms: int
+
+
+class Waiter(NamedTuple):
+    """Somebody who was refused for want of room or money."""
+
+    since_ms: int
+    instance: str
+    member: int
 
 
 class Recall:
@@ -126,8 +146,11 @@ class Recall:
         """Say in the ledger what was found out about a member."""
         self._ledger.append(tx, [event], heard_real_ms=heard_real_ms)
 
-    def store(self, tx: sa.Connection, before: Mapping[int, Known], after: Mapping[int, Known], now_ms: int) -> None:
-        """Write what differs between the two."""
+    def store(
+        self, tx: sa.Connection, before: Mapping[int, Known], after: Mapping[int, Known], now_ms: int,
+        woken: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        """Write what differs between the two. woken: instances whose deadline has come, and is replaced in any case."""
         memories = [
             {"member": member, "memory": msgspec.json.encode(known.standing.memory).decode()}
             for member, known in after.items()
@@ -138,10 +161,11 @@ class Recall:
             run
             for member, known in after.items()
             for run in known.runs.values()
-            if run is not before[member].runs.get(run.id)
+            if run is not before[member].runs.get(run.id) or run.id in woken
         ]
         self._put(tx, tables.instance, ["id"], [_instance_row(run, now_ms) for run in runs])
-        self._store_deadlines(tx, before, runs)
+        self._store_deadlines(tx, before, runs, woken)
+        self._store_waiting(tx, before, runs)
         exposures = [
             msgspec.structs.asdict(exposure)
             for member, known in after.items()
@@ -162,36 +186,92 @@ class Recall:
         wanted = sa.select(i.member).distinct().where(tables.RUNNING, i.journey.in_(sorted(journeys)))
         return list(tx.execute(wanted.order_by(i.member)).scalars())
 
-    def due(self, tx: sa.Connection, now_ms: int, limit: int) -> dict[int, int]:
-        """Members with a deadline that is due, the longest overdue first, and when it was due."""
+    def due(self, tx: sa.Connection, now_ms: int, limit: int) -> dict[int, list[Due]]:
+        """Deadlines that have come, by member, the longest overdue first."""
         deadline = tables.deadline.c
         rows = tx.execute(
-            sa.select(deadline.member, deadline.due_ms)
+            sa.select(deadline.member, deadline.instance, deadline.due_ms)
             .where(deadline.due_ms <= now_ms)
             .order_by(deadline.due_ms, deadline.instance)
             .limit(limit)
         )
-        first: dict[int, int] = {}
-        for member, due_ms in rows:
-            first.setdefault(member, due_ms)
-        return first
+        dues: dict[int, list[Due]] = {}
+        for row in rows:
+            dues.setdefault(row.member, []).append(Due(*row))
+        return dues
 
-    def _store_deadlines(self, tx: sa.Connection, before: Mapping[int, Known], runs: Sequence[Instance]) -> None:
-        moved = []
-        for run in runs:
-            old = before[run.member].runs.get(run.id)
-            if run.wakes_ms != (old.wakes_ms if old else None):
-                moved.append(run)
-        gone = [run.id for run in moved if run.wakes_ms is None]
-        for start in range(0, len(gone), ROWS_PER_STATEMENT):
-            batch = gone[start : start + ROWS_PER_STATEMENT]
-            tx.execute(sa.delete(tables.deadline).where(tables.deadline.c.instance.in_(batch)))
+    def wake(self, tx: sa.Connection, said: str, now_ms: int) -> None:
+        """Everybody whose last "no" has *said* in it is asked again now."""
+        i = tables.instance.c
+        held = sa.select(i.id, i.member, sa.literal(now_ms, sa.BigInteger))
+        held = held.where(tables.RUNNING, i.facts.contains('"said":"withheld '), i.facts.contains(said))
+        insert = self._ledger.insert(tables.deadline).from_select(["instance", "member", "due_ms"], held)
+        tx.execute(insert.on_conflict_do_update(index_elements=["instance"], set_={"due_ms": insert.excluded.due_ms}))
+
+    def anyone_waits(self, tx: sa.Connection) -> bool:
+        return tx.execute(sa.select(tables.waiting.c.instance).limit(1)).first() is not None
+
+    def next_waiting(self, tx: sa.Connection, short_of: str, after: Waiter | None) -> Waiter | None:
+        """Who waits the longest for room or money of one kind, of those behind *after*."""
+        w = tables.waiting.c
+        queue = sa.select(w.since_ms, w.instance, w.member).where(w.short_of == short_of)
+        if after is not None:
+            behind = sa.and_(w.since_ms == after.since_ms, w.instance > after.instance)
+            queue = queue.where(sa.or_(w.since_ms > after.since_ms, behind))
+        row = tx.execute(queue.order_by(w.since_ms, w.instance).limit(1)).first()
+        return None if row is None else Waiter(*row)
+
+    def set_away(self, tx: sa.Connection, away: Mapping[int, int | None]) -> None:
+        """When each member's absence is to be looked at next; None if not again."""
+        self._delete(tx, tables.deadline, {_away_row(member) for member, due_ms in away.items() if due_ms is None})
+        rows = [
+            {"instance": _away_row(member), "member": member, "due_ms": due_ms}
+            for member, due_ms in away.items()
+            if due_ms is not None
+        ]
+        self._put(tx, tables.deadline, ["instance"], rows)
+
+    def look_at_every_absence(self, tx: sa.Connection, now_ms: int) -> None:
+        """Another book may want members woken up who left long ago: all are looked at, a few at a time.
+
+        Spread over an hour, so that the deadlines of those who are here do not wait behind a million absences.
+        """
+        d, member = tables.deadline.c, tables.standing.c.member
+        name = sa.literal(AWAY_ROW) + sa.cast(member, sa.String)
+        due_ms = sa.literal(now_ms, sa.BigInteger) + member % SPREAD_S * SECOND_MS
+        everyone = sa.select(name, member, due_ms).where(sa.true())
+        insert = self._ledger.insert(tables.deadline).from_select([d.instance, d.member, d.due_ms], everyone)
+        tx.execute(insert.on_conflict_do_update(index_elements=["instance"], set_={"due_ms": insert.excluded.due_ms}))
+
+    def _store_deadlines(
+        self, tx: sa.Connection, before: Mapping[int, Known], runs: Sequence[Instance], woken: Collection[str]
+    ) -> None:
+        moved = [run for run in runs if run.id in woken or run.wakes_ms != _of(before, run, "wakes_ms", None)]
+        # Of a run that is no more, its deadline must go too.
+        gone = {run.id for run in moved if run.wakes_ms is None} | (set(woken) - {run.id for run in moved})
+        self._delete(tx, tables.deadline, gone)
         set_ = [
             {"instance": run.id, "member": run.member, "due_ms": run.wakes_ms}
             for run in moved
             if run.wakes_ms is not None
         ]
         self._put(tx, tables.deadline, ["instance"], set_)
+
+    def _store_waiting(self, tx: sa.Connection, before: Mapping[int, Known], runs: Sequence[Instance]) -> None:
+        moved = [run for run in runs if run.queued != _of(before, run, "queued", None)]
+        self._delete(tx, tables.waiting, {run.id for run in moved if not run.short_of})
+        rows = [
+            {"instance": run.id, "member": run.member, "short_of": run.short_of, "since_ms": run.short_since_ms}
+            for run in moved
+            if run.short_of
+        ]
+        self._put(tx, tables.waiting, ["instance"], rows)
+
+    @staticmethod
+    def _delete(tx: sa.Connection, table: sa.Table, instances: Iterable[str]) -> None:
+        gone = sorted(instances)
+        for start in range(0, len(gone), ROWS_PER_STATEMENT):
+            tx.execute(sa.delete(table).where(table.c.instance.in_(gone[start : start + ROWS_PER_STATEMENT])))
 
     def _put(self, tx: sa.Connection, table: sa.Table, keys: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows, or replace those with the same keys."""
@@ -202,6 +282,16 @@ class Recall:
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             batch = list(rows[start : start + ROWS_PER_STATEMENT])
             tx.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), batch)
+
+
+def _of(before: Mapping[int, Known], run: Instance, name: str, new: Any) -> Any:
+    """What an instance had of *name* before, *new* if it was not there."""
+    old = before[run.member].runs.get(run.id)
+    return getattr(old, name) if old else new
+
+
+def _away_row(member: int) -> str:
+    return f"{AWAY_ROW}{member}"
 
 
 def _instance_row(run: Instance, now_ms: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ kept of a receipt whose buyer is no member, or did not agree to personal offers.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -48,7 +48,7 @@ class Receipt(NamedTuple):
 class Receipts:
     """Takes receipts in. shops: those of the plan."""
 
-    def __init__(self, ledger: Ledger, codes: Codes, shops: Collection[str], calendar: Calendar) -> None:
+    def __init__(self, ledger: Ledger, codes: Codes, shops: Collection[str], calendar: Callable[[], Calendar]) -> None:
         self._ledger, self._codes, self._shops, self._calendar = ledger, codes, shops, calendar
         self._insert = ledger.insert(receipt).on_conflict_do_nothing().returning(receipt.c.number)
 
@@ -94,7 +94,7 @@ class Receipts:
             raise NotALine(f"'{text}' is too long ago; write it like 2026-11-24 12:10")
         if told.tzinfo is None:
             minutes, seconds = divmod(told.hour * 3_600 + told.minute * 60 + told.second, 60)
-            at_ms = self._calendar.instant_ms(told.date(), minutes) + seconds * SECOND_MS
+            at_ms = self._calendar().instant_ms(told.date(), minutes) + seconds * SECOND_MS
         else:
             at_ms = int(told.astimezone(UTC).timestamp()) * SECOND_MS
         if at_ms > now_ms + AHEAD_MS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -131,7 +132,8 @@ def _unknown() -> Problem:
 class Till:
     """What shops do with coupons. Every method works inside the transaction it is given."""
 
-    def __init__(self, ledger: Ledger, codes: Codes, calendar: Calendar) -> None:
+    def __init__(self, ledger: Ledger, codes: Codes, calendar: Callable[[], Calendar]) -> None:
+        """calendar  of the book in force: whose hours a coupon's hours are"""
         self._ledger, self._codes, self._calendar = ledger, codes, calendar
         self._notes, self._budgets = Notes(ledger), Budgets(ledger)
         self._check, self._spend = ledger.hot(CHECK), ledger.hot(SPEND)
@@ -236,7 +238,7 @@ class Till:
         }  # fmt: skip
 
     def _minute(self, now_ms: int) -> int:
-        local = self._calendar.local(now_ms)
+        local = self._calendar().local(now_ms)
         return local.hour * 60 + local.minute
 
     def _digest(self, typed: str) -> bytes:
@@ -284,7 +286,7 @@ class Till:
         path = f"offers/{row['offer']}/redeem"
         if row["starts_ms"] > asked.now_ms:
             starts_ms = row["starts_ms"]
-            detail = f"It is good from {self._calendar.clock_text(starts_ms)} on."
+            detail = f"It is good from {self._calendar().clock_text(starts_ms)} on."
             return Problem("not-yet-valid", 422, "Not yet valid", detail, path=f"{path}/after", starts_ms=starts_ms)
         if row["from_minute"] is not None:
             hours, minute = Hours(row["from_minute"], row["until_minute"]), self._minute(asked.now_ms)

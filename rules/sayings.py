@@ -27,6 +27,15 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "No event would have triggered it: it starts with {event}, and none came in this visit.",
         "没有触发它的事件：它由 {event} 开始，而这次到访没有发生。",
     ),
+    "not-away": (
+        "It is for members who are away, and this one was in the mall.",
+        "它只发给不在商场的会员，而该会员那时在商场。",
+    ),
+    "not-long-away": ("Not away for long enough: {seen}.", "离开得还不够久：{seen}。"),
+    "absence-unknown": (
+        "Nobody knows for how long this member has been away: no visit is known, or none was looked for.",
+        "不知道该会员离开了多久：没有到访记录，或未同意记录到访。",
+    ),
     "untold": (
         "The event that starts it came, but nothing was decided: the book had no such journey then, "
         "or the decision is older than traces are kept.",
@@ -67,7 +76,15 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     "gap": ("Too soon after the last offer: {seen}.", "距上一个优惠太近：{seen}。"),
     "budget": ("No money left in the budget: {scope}.", "预算已用完：{scope}。"),
     "capacity": ("The offer's capacity was reached: {scope}.", "该优惠的名额已满：{scope}。"),
-    "closed": ("Closed for today: {scope}.", "今天已关闭：{scope}。"),
+    "closed": ("Closed for now: {scope}.", "暂时关闭：{scope}。"),
+    "taken-out": ("Taken out for now: {scope}.", "暂时停发：{scope}。"),
+    "switched-off": (
+        "Switched off since {at}: {what}, by {by} ({why}). It goes on where it was.",
+        "自 {at} 起由 {by} 关闭：{what}（{why}）。恢复后从原处继续。",
+    ),
+    "was-off": ("Held where it was, as this was switched off: {what}.", "暂停在原处，因为已被关闭：{what}。"),
+    "the-mall": ("the whole mall", "全商场"),
+    "no-reason": ("no reason was given", "未说明原因"),
     "superseded-not-live": (
         "The coupon it would have replaced had just been redeemed or had ended.",
         "要替换的券刚刚被核销或已结束。",
@@ -107,6 +124,7 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     ),
     "joined": ("The chain went on from here at {at}, as {by} ended.", "{at} 因 {by} 结束而从这里继续。"),
     "visit-ended": ("It ended with the visit at {at}.", "它随到访在 {at} 结束。"),
+    "came-back": ("It ended at {at}: the member came in.", "它在 {at} 结束：会员到店了。"),
     "version-unusable": (
         "It ended at {at}: the plan no longer has what its version of the book speaks of.",
         "它在 {at} 结束：平面图已没有该版本规则所指的内容。",
@@ -125,6 +143,7 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     "was-redeemed": ("Redeemed at {at}.", "{at} 已核销。"),
     "was-superseded": ("A better offer took its place at {at}.", "{at} 被更好的优惠取代。"),
     "was-void": ("Taken back at {at}.", "{at} 已收回。"),
+    "was-closed": ("Taken back at {at}, as its shop closed.", "{at} 因商店关闭而收回。"),
     "was-expired": ("It ran out at {at}.", "{at} 已过期。"),
     # parts of sentences
     "since": ("since {at}", "自 {at} 起"),
@@ -157,6 +176,7 @@ ASKED: Mapping[str, tuple[str, str]] = {
     "resident": ("a visitor, and not staff or a fixed device", "是顾客，而非员工或固定设备"),
     "news": ("fresh news", "消息及时"),
     "presence": ("heard now", "现在听得到"),
+    "absence": ("away from the mall", "不在商场"),
     "quiet": ("outside quiet hours", "不在免打扰时段"),
     "live": ("no other live offer", "没有其他有效优惠"),
     "member": ("the member's limit of offers", "会员的优惠次数"),
@@ -169,6 +189,10 @@ ASKED: Mapping[str, tuple[str, str]] = {
     "once": ("not too soon after the last run", "距上次已久"),
     "ledger": ("money and coupons at that instant", "当时的预算与券"),
     "priority": ("no journey of higher priority", "没有优先级更高的旅程"),
+    "mall": ("the mall's switch", "全商场的开关"),
+    "journey": ("the journey's switch", "旅程的开关"),
+    "offer": ("the offer's switch", "优惠的开关"),
+    "shop": ("an open shop", "商店在营业"),
 }  # fmt: skip
 
 _DAYS = dict(zip(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), "一二三四五六日", strict=True))
@@ -181,6 +205,8 @@ _SEEN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(\d\d:\d\d), quiet (.+)", r"\1，免打扰 \2"),
         (r"not here, (\S+) needed", r"不在商场，需要 \1"),
         (r"not here", "不在商场"),
+        (r"not away", "没有离开"),
+        (r"away for (\S+)", r"已离开 \1"),
         (r"silent after (\S+)", r"\1 后听不到"),
         (r"heard, (\S+) of silence needed", r"听得到，需要静默 \1"),
         (r"(\d+) of (\d+) per (visit|step)", r"\3已 \1 次，上限 \2 次"),
@@ -224,6 +250,10 @@ _SEEN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"none", "没有"),
         (r"first offer", "第一个优惠"),
         (r"last (\S+) ago of (\S+), redeemed since", r"距上个 \1，间隔 \2，其间已核销"),
+        (r"last (\S+) ago of (\S+), taken back since", r"距上个 \1，间隔 \2，其间已收回"),
+        (r"off until (\S+ \S+)", r"关闭至 \1"),
+        (r"off", "已关闭"),
+        (r"taken back, as its shop closed", "商店关闭，已收回"),
         (r"last (\S+) ago of (\S+)", r"距上个 \1，间隔 \2"),
         (r"not held out", "不属于对照组"),
         (r"held out", "属于对照组"),

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from rules.absence import AWAY
+
 Schema = Mapping[str, Any]
 
 LANGUAGES = ("en", "zh-Hans")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_GROUPS = {"weekdays": frozenset(DAYS[:5]), "weekend": frozenset(DAYS[5:])}
-START_EVENTS = ("visit.started", "zone.entered", "coupon.redeemed")
-STOP_EVENTS = ("visit.ended",)
+START_EVENTS = ("visit.started", "zone.entered", "coupon.redeemed", AWAY)
+STOP_EVENTS = ("visit.ended", "visit.started")
 MOST_MINOR = 2**53 - 1
 
 
@@ -145,9 +147,17 @@ LIMITS = part(
 START = part(
     "The event that begins a journey, and what must hold then",
     {"event": one_of(*START_EVENTS)},
+    after=LENGTH,
     when=ROWS,
     once={"anyOf": [one_of("visit"), LENGTH]},
 )
+# How long is said of an absence, and of nothing else.
+START_SHAPE: Schema = {
+    **START.schema(),
+    "if": {"properties": {"event": {"const": AWAY}}},
+    "then": {"required": ["after"]},
+    "else": {"not": {"required": ["after"]}},
+}
 STOP = part("The event that ends a journey", {"event": one_of(*STOP_EVENTS)})
 FINISH = part("Where a member goes on when the journey has run its course", {"join": TEXT, "step": TEXT})
 LADDER: Mapping[str, Schema] = {"try": listed(TEXT, 1), "wait": one_or_more(LENGTH)}
@@ -169,7 +179,7 @@ STEP = part(
 )
 JOURNEY = part(
     "A chain of steps",
-    {"priority": whole(0, 1000), "start": START.schema(), "steps": listed(ref("step"), 1)},
+    {"priority": whole(0, 1000), "start": START_SHAPE, "steps": listed(ref("step"), 1)},
     stop=STOP.schema(),
     finish=FINISH.schema(),
     budget=whole(),

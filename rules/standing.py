@@ -11,7 +11,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine.events import Moment, VisitEnded, VisitResumed, VisitSilent, VisitStarted, ZoneDwelt, ZoneEntered, ZoneLeft
+from engine.events import (
+    ConsentChanged,
+    Moment,
+    VisitEnded,
+    VisitResumed,
+    VisitSilent,
+    VisitStarted,
+    ZoneDwelt,
+    ZoneEntered,
+    ZoneLeft,
+)
+from rules.absence import Absence, absence_after
 from rules.events import (
     BecameResident,
     BecameVisitor,
@@ -23,9 +34,10 @@ from rules.events import (
     CouponVoided,
     MoneySpent,
 )
+from rules.off import NOTHING, Off
 from rules.times import DAY_MS
 
-OFFERS_CONSENT = "personal_offers"
+OFFERS_CONSENT, PRESENCE_CONSENT = "personal_offers", "presence"
 # Enough for "ten visits within ninety days"; a member who comes daily needs no longer memory to be a regular.
 MOST_VISITS_REMEMBERED = 100
 # How long each visit lasted is kept for a week, and a day to be sure: it tells who works here.
@@ -35,7 +47,10 @@ MOST_PURCHASES_REMEMBERED = 300
 # Money spent longer ago is not loaded for a decision, so no condition may ask for it.
 SPENDING_WINDOW_MS = 90 * DAY_MS
 
+CONSENT_WITHDRAWN = "consent-withdrawn"
 REDEEMED, VOID, EXPIRED, SUPERSEDED = "redeemed", "void", "expired", "superseded"
+# Taken back because no shop that redeems it is open within its time; of a coupon, the reason of its void.
+CLOSED = "closed"
 
 
 class Profile(NamedTuple):
@@ -81,7 +96,7 @@ class Exposure(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     expires_ms: int
     ended_ms: int | None = None
-    outcome: str = ""  # redeemed, void, expired, superseded; "" while it is out
+    outcome: str = ""  # redeemed, void, expired, superseded, closed; "" while it is out
     propensity: float = 1.0  # with what probability it was to be sent
     drawn: bool = True  # False: chance said not to send it
 
@@ -139,6 +154,7 @@ class Memory(msgspec.Struct, frozen=True):
     """What is kept of a member between events and restarts."""
 
     visit: Visit | None = None
+    absence: Absence | None = None  # since the last visit; None during one, and where it cannot be known
     visits_ms: tuple[int, ...] = ()  # when each visit started, oldest first, this one included
     started_ms: dict[str, int] = {}  # journey -> when its last instance started
     dwelt_ms: dict[str, int] = {}  # zone -> time spent there in the visits that ended
@@ -160,6 +176,9 @@ class Memory(msgspec.Struct, frozen=True):
                 if all(spent.key != event.coupon for spent in self.spent):
                     return self._having_spent(Spent(event.coupon, event.at_ms, shop, amount_minor))
                 return self
+            case ConsentChanged(purpose=purpose, granted=False) if purpose == PRESENCE_CONSENT and self.absence:
+                # Whoever is not looked for may come and go: nobody knows how long they have been away.
+                return msgspec.structs.replace(self, absence=None)
             case CouponRestored():
                 rest = tuple(spent for spent in self.spent if spent.key != event.coupon)
                 return self if len(rest) == len(self.spent) else msgspec.structs.replace(self, spent=rest)
@@ -171,16 +190,19 @@ class Memory(msgspec.Struct, frozen=True):
             return msgspec.structs.replace(
                 self,
                 visit=Visit(event.visit, event.at_ms),
+                absence=None,
                 visits_ms=(*self.visits_ms, event.at_ms)[-MOST_VISITS_REMEMBERED:],
             )
         if self.visit is None or self.visit.key != event.visit:
             return self  # late news of an earlier visit
         if isinstance(event, VisitEnded):
             total = {zone: self.dwelt_ms.get(zone, 0) + dwelt_ms for zone, dwelt_ms in self.visit.dwelt_ms.items()}
+            absence = None if event.cause == CONSENT_WITHDRAWN else absence_after(event.visit, event.at_ms)
             lasted_ms = self.lasted_ms | {self.visit.started_ms: event.dwell_ms}
             return msgspec.structs.replace(
                 self,
                 visit=None,
+                absence=absence,
                 dwelt_ms=self.dwelt_ms | total,
                 lasted_ms={at: ms for at, ms in lasted_ms.items() if at + ms > event.at_ms - LENGTHS_WINDOW_MS},
             )
@@ -201,6 +223,7 @@ class Standing(NamedTuple):
     exposures  of the last 30 days at least, oldest first
     purchases  those the memory keeps, oldest first
     room       how many more of an offer its capacity lets go now; an offer without capacity is not in it
+    off        what is switched off now
     """
 
     member: int
@@ -210,10 +233,17 @@ class Standing(NamedTuple):
     exposures: tuple[Exposure, ...] = ()
     purchases: tuple[Purchase, ...] = ()
     room: Mapping[str, int] = MappingProxyType({})
+    off: Off = NOTHING
 
     @property
     def visit(self) -> Visit | None:
         return self.memory.visit
+
+    @property
+    def place(self) -> str | None:
+        """The key of the visit, or else of the absence, that instances belong to now."""
+        now = self.memory.visit or self.memory.absence
+        return now.key if now else None
 
     @property
     def present(self) -> bool:
@@ -271,8 +301,8 @@ def _after(exposure: Exposure, event: CouponMoment) -> Exposure:
             outcome = REDEEMED
         case CouponSuperseded():
             outcome = SUPERSEDED
-        case CouponVoided():
-            outcome = VOID
+        case CouponVoided(reason=reason):
+            outcome = CLOSED if reason == CLOSED else VOID
         case CouponExpired():
             outcome = EXPIRED
         case CouponRestored(state="issued"):

@@ -48,6 +48,7 @@ coupon = sa.Table(
     sa.Column("uses", sa.Integer, nullable=False),  # redemptions so far, restored ones included
     sa.Column("issued_ms", sa.BigInteger, nullable=False),
     sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("opened_ms", sa.BigInteger),  # when its member first looked at its code
     sa.Column("redeemed_ms", sa.BigInteger),
     sa.Column("ended_ms", sa.BigInteger),  # when it became redeemed, void or expired
     sa.Column("superseded_by", sa.String),  # the coupon that took its place
@@ -156,15 +157,25 @@ preference = sa.Table(  # in which order a member wants channels tried
     sa.Column("channels", sa.JSON, nullable=False),
 )
 
-channel = sa.Table(  # the kill switch of each channel that was ever turned
-    "channel",
+switch = sa.Table(  # what was ever switched off or on: the mall, a journey, an offer, a shop, a channel
+    "switch",
     metadata,
+    sa.Column("kind", sa.String, primary_key=True),  # rules.off.KINDS
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("is_on", sa.Boolean, nullable=False),
+    sa.Column("until_ms", sa.BigInteger),  # off until then; null: until somebody switches it on
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("actor", sa.String, nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
 )
+
+switch_event = sa.Table(  # append-only: every turn of a switch
+    "switch_event",
+    metadata,
+    sa.Column("seq", Serial, primary_key=True),
+    *(sa.Column(column.name, column.type, nullable=column.nullable) for column in switch.c),
+)
+sa.Index("switch_event_by_switch", switch_event.c.kind, switch_event.c.name, switch_event.c.seq)
 
 
 # -- members --------------------------------------------------------------------------------------
@@ -178,6 +189,17 @@ attribute = sa.Table(  # what the mall knows of a member beside what they told w
     sa.Column("told_ms", sa.BigInteger, nullable=False),
 )
 
+former = sa.Table(  # what was known of a member until an import told otherwise; forgotten with the traces
+    "former",
+    metadata,
+    sa.Column("seq", Serial, primary_key=True),
+    sa.Column("member", sa.BigInteger, nullable=False, index=True),
+    sa.Column("name", sa.String, nullable=False),  # birthday, language, home_km, or an attribute's
+    sa.Column("is_attribute", sa.Boolean, nullable=False),
+    sa.Column("value", sa.JSON, nullable=False),  # JSON's null where nothing was known
+    sa.Column("until_ms", sa.BigInteger, nullable=False, index=True),
+)
+
 receipt = sa.Table(  # money that members spent, with a coupon or without; nothing is kept of anybody else
     "receipt",
     metadata,
@@ -187,6 +209,29 @@ receipt = sa.Table(  # money that members spent, with a coupon or without; nothi
     sa.Column("coupon", sa.String),  # the one redeemed with it, if one was
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("amount_minor", sa.BigInteger, nullable=False),  # below zero for money given back
+)
+
+
+invitation = sa.Table(  # a link by which a shop, or one of its clerks, brings members
+    "invitation",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),  # drawn, 120 bits: what nobody was shown, nobody guesses
+    sa.Column("shop", sa.String, nullable=False, index=True),
+    sa.Column("category", sa.String, nullable=False),  # the shop's when the link was made
+    sa.Column("clerk", sa.String, nullable=False),  # "" for the shop itself
+    sa.Column("made_ms", sa.BigInteger, nullable=False),
+    sa.Column("revoked_ms", sa.BigInteger),
+)
+
+credit = sa.Table(  # who brought a member, and for how long that counts; one at a time
+    "credit",
+    metadata,
+    sa.Column("member", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("nth", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("invitation", sa.String, nullable=False, index=True),
+    sa.Column("from_ms", sa.BigInteger, nullable=False),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
+    sa.Column("called", sa.String, nullable=False),  # what the member lets the shop call them; "" for nothing
 )
 
 
@@ -212,7 +257,10 @@ proposal = sa.Table(  # a version that waits for a second person, because it rai
     sa.Column("note", sa.String, nullable=False),
     sa.Column("fates", sa.JSON, nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("withdrawn_by", sa.String),
+    sa.Column("withdrawn_ms", sa.BigInteger),  # null while it waits
 )
+WAITS = proposal.c.withdrawn_ms.is_(None)
 
 publication = sa.Table(  # append-only: which version was in force from when; the highest number is
     "publication",
@@ -245,7 +293,7 @@ instance = sa.Table(  # one member's run of a journey in one visit
     sa.Column("step", sa.String, nullable=False),
     sa.Column("rung", sa.Integer, nullable=False),  # -1 while nothing of the step was offered
     sa.Column("outcome", sa.String, nullable=False),
-    sa.Column("facts", sa.Text, nullable=False),  # JSON of rules.journey.Instance
+    sa.Column("facts", sa.Text, nullable=False),  # JSON of rules.instance.Instance
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("journey", "member", "visit"),
 )
@@ -254,13 +302,25 @@ sa.Index("instance_running_by_member", instance.c.member, sqlite_where=RUNNING, 
 sa.Index("instance_by_visit", instance.c.visit)
 sa.Index("instance_by_member", instance.c.member)
 
-deadline = sa.Table(  # when time alone may move an instance; it has one, the earliest
+# When time alone may move an instance, which has one, the earliest; or when an absence ("away:" and the member) is
+# long enough for a journey to begin.
+deadline = sa.Table(
     "deadline",
     metadata,
     sa.Column("instance", sa.String, primary_key=True),
     sa.Column("member", sa.BigInteger, nullable=False),
     sa.Column("due_ms", sa.BigInteger, nullable=False, index=True),
 )
+
+waiting = sa.Table(  # who was refused for want of room or money, and is asked when there is some again
+    "waiting",
+    metadata,
+    sa.Column("instance", sa.String, primary_key=True),
+    sa.Column("member", sa.BigInteger, nullable=False),
+    sa.Column("short_of", sa.String, nullable=False),  # "capacity:coffee", "budget:day"
+    sa.Column("since_ms", sa.BigInteger, nullable=False),  # the longest waiting is asked first
+)
+sa.Index("waiting_in_order", waiting.c.short_of, waiting.c.since_ms, waiting.c.instance)
 
 decision = sa.Table(  # every yes or no a person could ask about
     "decision",
@@ -276,7 +336,7 @@ decision = sa.Table(  # every yes or no a person could ask about
     sa.Column("step", sa.String, nullable=False),
     sa.Column("rung", sa.Integer, nullable=False),
     sa.Column("offer", sa.String),
-    sa.Column("verdict", sa.String, nullable=False),  # rules.journey.Note
+    sa.Column("verdict", sa.String, nullable=False),  # rules.instance.Note
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("cause", sa.String, nullable=False),  # id of the event, or of the deadline
     sa.Column("propensity", sa.Float),  # where chance had a say in sending: how probable that was
@@ -314,8 +374,10 @@ exposure = sa.Table(  # what caps count and waits watch; sent, or only as if sen
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("expires_ms", sa.BigInteger, nullable=False),
     sa.Column("ended_ms", sa.BigInteger),
-    sa.Column("outcome", sa.String, nullable=False),  # redeemed, void, expired, superseded; "" while it is out
+    sa.Column("outcome", sa.String, nullable=False),  # of rules.standing: redeemed, ...; "" while it is out
     sa.Column("propensity", sa.Float, nullable=False),  # with what probability it was to be sent
     sa.Column("drawn", sa.Boolean, nullable=False),  # false: chance said not to send it
 )
 sa.Index("exposure_by_member", exposure.c.member, exposure.c.at_ms)
+UNSENT = exposure.c.coupon.is_(None)
+sa.Index("exposure_unsent_by_expiry", exposure.c.expires_ms, sqlite_where=UNSENT, postgresql_where=UNSENT)

@@ -19,10 +19,13 @@ DAY_MS = 24 * HOUR_MS
 # Whoever is there longer is staff or a device left behind, so a window that opens later than this
 # after its close of today will not be met by the same visit.
 LONGEST_VISIT_MS = 12 * HOUR_MS
+# What is to last longer is no "for now".
+LONGEST_UNTIL_MS = 366 * DAY_MS
 
 _UNIT_MS = {"d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "s": SECOND_MS}
 _LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _HOUR = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
+_DAY = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}")
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
 
 
@@ -95,7 +98,7 @@ def _hours_text(*minutes: int) -> str:
 
 
 class Opening(NamedTuple):
-    """Whether hours are open now; changes_ms is when that changes, None if not within this visit."""
+    """Whether hours are open now; changes_ms is when that changes, None if that is too late to matter."""
 
     is_open: bool
     changes_ms: int | None
@@ -110,13 +113,22 @@ class Calendar:
         self._zone = ZoneInfo(timezone)
         self._span: tuple[int, int, date] = (0, 0, date.min)
 
-        self._openings: dict[Hours, tuple[int, int, Opening]] = {}  # the last answer, and from when until when it holds
+        # The last answer, and from when until when it holds.
+        self._openings: dict[tuple[Hours, int], tuple[int, int, Opening]] = {}
 
     def local(self, at_ms: int) -> datetime:
         return datetime.fromtimestamp(at_ms / SECOND_MS, UTC).astimezone(self._zone)
 
     def clock_text(self, at_ms: int) -> str:
         return _clock_text(self._zone, at_ms // MINUTE_MS)
+
+    def moment_text(self, at_ms: int) -> str:
+        """Day and hour: "2026-11-24 18:00"."""
+        return f"{self.local(at_ms):%Y-%m-%d %H:%M}"
+
+    def until_text(self, at_ms: int | None) -> str:
+        """ " until 2026-11-24 18:00"; empty where nobody said when."""
+        return "" if at_ms is None else f" until {self.moment_text(at_ms)}"
 
     def day(self, at_ms: int) -> date:
         from_ms, until_ms, day = self._span
@@ -132,17 +144,17 @@ class Calendar:
     def instant_ms(self, day: date, minute: int) -> int:
         return _instant_ms(self._zone, day, minute)
 
-    def opening(self, hours: Hours, at_ms: int) -> Opening:
-        """Whether *hours* are open at *at_ms*, and until or from when."""
-        from_ms, until_ms, known = self._openings.get(hours, (0, 0, None))
+    def opening(self, hours: Hours, at_ms: int, within_ms: int = LONGEST_VISIT_MS) -> Opening:
+        """Whether *hours* are open at *at_ms*, and until or from when; not told if they open later than within_ms."""
+        from_ms, until_ms, known = self._openings.get((hours, within_ms), (0, 0, None))
         if known is not None and from_ms <= at_ms < until_ms:
             return known
-        opening = self._opening(hours, at_ms)
+        opening = self._opening(hours, at_ms, within_ms)
         if opening.changes_ms is not None:
-            self._openings[hours] = (at_ms, opening.changes_ms, opening)
+            self._openings[hours, within_ms] = (at_ms, opening.changes_ms, opening)
         return opening
 
-    def _opening(self, hours: Hours, at_ms: int) -> Opening:
+    def _opening(self, hours: Hours, at_ms: int, within_ms: int) -> Opening:
         day = self.day(at_ms)
         for offset in (-1, 0):
             from_ms, until_ms = _bounds(self._zone, day + timedelta(days=offset), hours)
@@ -152,7 +164,39 @@ class Calendar:
         if at_ms < opens_ms:
             return Opening(False, opens_ms)
         opens_ms, _ = _bounds(self._zone, day + timedelta(days=1), hours)
-        return Opening(False, opens_ms if opens_ms - at_ms <= LONGEST_VISIT_MS else None)
+        return Opening(False, opens_ms if opens_ms - at_ms <= within_ms else None)
+
+
+def until_ms(text: str, calendar: Calendar, now_ms: int) -> int:
+    """When something ends that lasts until "tomorrow", an hour like "18:00", "2026-11-24 18:00", or for "2h".
+
+    An hour is the next one to come; tomorrow begins at midnight. Raises NotTime, also for what is over.
+    """
+    at_ms = _until_ms(text.strip(), calendar, now_ms)
+    if not now_ms < at_ms <= now_ms + LONGEST_UNTIL_MS:
+        raise NotTime(f"'{text}' is over, or more than a year away; write an instant to come, or none")
+    return at_ms
+
+
+def _until_ms(written: str, calendar: Calendar, now_ms: int) -> int:
+    if written == "tomorrow":
+        return calendar.midnight_ms(now_ms)
+    day, _, hour = written.rpartition(" ")
+    if day:
+        if not _DAY.fullmatch(day):
+            raise NotTime(f"'{day}' is no day; write it like 2026-11-24 18:00")
+        try:
+            return calendar.instant_ms(date.fromisoformat(day), minute_of(hour))
+        except ValueError:
+            raise NotTime(f"'{written}' is no instant; write it like 2026-11-24 18:00") from None
+    if ":" in written:
+        today = calendar.day(now_ms)
+        at_ms = calendar.instant_ms(today, minute_of(hour))
+        return at_ms if at_ms > now_ms else calendar.instant_ms(today + timedelta(days=1), minute_of(hour))
+    try:
+        return now_ms + length_ms(written)
+    except NotTime:
+        raise NotTime(f"'{written}' is no end; write it like tomorrow, 18:00, 2026-11-24 18:00 or 2h") from None
 
 
 @lru_cache(maxsize=4096)

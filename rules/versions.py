@@ -110,7 +110,7 @@ class Versions:
         p = tables.publication.c
         for version, number in tx.execute(sa.select(p.version, p.number).order_by(p.number)):
             numbers.setdefault(version, []).append(number)
-        waiting = set(tx.execute(sa.select(tables.proposal.c.version)).scalars())
+        waiting = set(tx.execute(sa.select(tables.proposal.c.version).where(tables.WAITS)).scalars())
         b = tables.book.c
         rows = sa.select(b.version, b.made_ms, b.author, b.note, b.parent).order_by(b.made_ms.desc(), b.version)
         return [
@@ -164,7 +164,8 @@ class Versions:
 
         on_top_of  the publication the author looked at; another one since then is a refusal
         """
-        waits = tx.execute(sa.select(tables.proposal).where(tables.proposal.c.version == version)).mappings().first()
+        mine = tables.proposal.c.version == version
+        waits = tx.execute(sa.select(tables.proposal).where(mine, tables.WAITS)).mappings().first()
         if waits is not None:
             fates = {key: Fate.model_validate(fate) for key, fate in waits["fates"].items()} | dict(fates)
         seen = self.preview(tx, self.text(tx, version), fates)
@@ -190,6 +191,16 @@ class Versions:
             author, second, note = waits["author"], author, waits["note"] or note
         done = self._append(tx, version, seen.on_top_of, author, second, note, fates, now_ms)
         return Outcome(publication=done, raises=seen.raises)
+
+    def withdraw(self, tx: sa.Connection, version: str, *, author: str, now_ms: int) -> None:
+        """It waits for a second person no more; anybody who could agree may also take it back. Raises NotSo.
+
+        It stays a draft, and who withdrew it stays on record: a file with that text is not proposed again at a start.
+        """
+        mine = sa.update(tables.proposal).where(tables.proposal.c.version == version, tables.WAITS)
+        if tx.execute(mine.values(withdrawn_by=author, withdrawn_ms=now_ms)).rowcount == 0:
+            self.text(tx, version)
+            raise NotSo("not-waiting", f"version {version} waits for nobody; list the versions to see which do")
 
     def roll_back(self, tx: sa.Connection, *, author: str, note: str, fates: Fates, now_ms: int) -> Outcome:
         """Put the version in force that was so before the present one. Raises NotSo."""
@@ -274,7 +285,7 @@ class Versions:
     ) -> None:
         row = {
             "version": version, "on_top_of": on_top_of, "author": author, "note": note, "fates": _plain(fates),
-            "at_ms": now_ms,
+            "at_ms": now_ms, "withdrawn_by": None, "withdrawn_ms": None,
         }  # fmt: skip
         insert = self._ledger.insert(tables.proposal).values(row)
         tx.execute(insert.on_conflict_do_update(index_elements=["version"], set_=row))

@@ -17,12 +17,16 @@ from rules.standing import Standing
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What a condition says now. changes_ms: the earliest instant at which time alone may change it."""
+    """What a condition says now. changes_ms: the earliest instant at which time alone may change it.
+
+    short_of  where it is room that is missing: of what
+    """
 
     held: bool
     seen: str
     changes_ms: int | None = None
     settled: bool = False
+    short_of: str = ""
 
 
 Test = Callable[[Standing, int], Answer]  # standing, now_ms
@@ -74,7 +78,7 @@ def all_of(answers: Sequence[Answer]) -> Answer:
         gains_ms = max(gains_ms or 0, answer.changes_ms)
     losses_ms = _first_change([answer for answer in answers if answer.held])
     changes_ms = losses_ms if gains_ms is None or (losses_ms is not None and losses_ms < gains_ms) else gains_ms
-    return Answer(False, _seen(unmet), changes_ms, any([answer.settled for answer in unmet]))
+    return Answer(False, _seen(unmet), changes_ms, any([answer.settled for answer in unmet]), _short_of(unmet))
 
 
 def any_of(answers: Sequence[Answer]) -> Answer:
@@ -82,7 +86,8 @@ def any_of(answers: Sequence[Answer]) -> Answer:
     changes_ms = _first_change(answers)
     if held:
         return Answer(True, _seen(held), changes_ms, any([answer.settled for answer in held]))
-    return Answer(False, _seen(answers), changes_ms, all([answer.settled for answer in answers]))
+    settled = all([answer.settled for answer in answers])
+    return Answer(False, _seen(answers), changes_ms, settled, _short_of(answers))
 
 
 def none_of(answers: Sequence[Answer]) -> Answer:
@@ -92,6 +97,13 @@ def none_of(answers: Sequence[Answer]) -> Answer:
 
 def _seen(answers: Sequence[Answer]) -> str:
     return answers[0].seen if len(answers) == 1 else "; ".join([answer.seen for answer in answers])
+
+
+def _short_of(answers: Sequence[Answer]) -> str:
+    for answer in answers:
+        if answer.short_of:
+            return answer.short_of
+    return ""
 
 
 def _first_change(answers: Sequence[Answer]) -> int | None:

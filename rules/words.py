@@ -29,7 +29,7 @@ from rules.shape import (
 )
 from rules.source import Node, nearest
 from rules.standing import Standing
-from rules.times import DAY_MS, Calendar, Hours, length_text
+from rules.times import DAY_MS, LONGEST_VISIT_MS, Calendar, Hours, length_text
 from rules.when import Answer, Condition, Test, all_of, any_of, earliest, none_of
 
 NO_ZONES: frozenset[str] = frozenset()
@@ -95,10 +95,12 @@ def _time(node: Node, terms: Terms) -> Test:
     written = ", ".join(map(str, windows))
     calendar = terms.calendar
 
-    def test(_: Standing, now_ms: int) -> Answer:
+    def test(standing: Standing, now_ms: int) -> Answer:
+        # A visit ends before a window opens tomorrow; an absence does not.
+        within_ms = LONGEST_VISIT_MS if standing.visit else 2 * DAY_MS
         is_open, changes_ms = False, None
         for hours in windows:
-            opening = calendar.opening(hours, now_ms)
+            opening = calendar.opening(hours, now_ms, within_ms)
             is_open |= opening.is_open
             changes_ms = earliest(changes_ms, opening.changes_ms)
         seen = f"{calendar.clock_text(now_ms)} of {written}"
@@ -113,11 +115,11 @@ def _days(node: Node, terms: Terms) -> Test:
     wanted = frozenset().union(*(DAY_GROUPS.get(name, frozenset({name})) for name in names))
     calendar = terms.calendar
 
-    def test(_: Standing, now_ms: int) -> Answer:
+    def test(standing: Standing, now_ms: int) -> Answer:
         today = DAYS[calendar.day(now_ms).weekday()]
         tomorrow = DAYS[(calendar.day(now_ms).weekday() + 1) % 7]
         held = today in wanted
-        if held == (tomorrow in wanted):
+        if standing.visit and held == (tomorrow in wanted):
             return Answer(held, today, settled=not held)
         return Answer(held, today, calendar.midnight_ms(now_ms))
 
@@ -226,7 +228,7 @@ def _birthday(node: Node, terms: Terms) -> Test:
         today = calendar.day(now_ms)
         held, tomorrow = (_near(birthday, day, around) for day in (today, today + timedelta(days=1)))
         seen = f"birthday {birthday}, today {today:%m-%d}"
-        if held == tomorrow:
+        if standing.visit and held == tomorrow:
             return Answer(held, seen, settled=not held)
         return Answer(held, seen, calendar.midnight_ms(now_ms))
 
@@ -278,7 +280,7 @@ def _capacity(node: Node, terms: Terms) -> Test:
 
     def test(standing: Standing, _: int) -> Answer:
         room = standing.room.get(offer, 0)
-        return Answer(room >= at_least, f"room for {room} of {at_least}")
+        return Answer(room >= at_least, f"room for {room} of {at_least}", short_of=f"capacity:{offer}")
 
     return test
 

@@ -35,6 +35,7 @@ from rules.outbox import Outbox
 from rules.promote import Promotion
 from rules.reading import parse_book
 from rules.redemption import Till
+from rules.switches import Switch, Switches
 from rules.times import Calendar
 
 NOON_MS = 1_795_233_600_000  # 2026-11-21 12:00 in Shanghai
@@ -83,7 +84,7 @@ def open_site(ledger: Ledger) -> Site:
             ledger, parse_book(BOOK, MALL), coupons, MALL, lambda: NOON_MS + MINUTE_MS, real_clock=lambda: 7
         )
 
-    return Site(ledger, codes, coupons, Till(ledger, codes, Calendar("Asia/Shanghai")), outbox, promotion)
+    return Site(ledger, codes, coupons, Till(ledger, codes, lambda: Calendar("Asia/Shanghai")), outbox, promotion)
 
 
 def new(member: int, *, rung: int = 0, cost: int = 60) -> New:
@@ -123,6 +124,13 @@ def arrived(site: Site, member: int) -> None:
     event = VisitStarted(id=id_of("visit.started", visit), at_ms=NOON_MS, member=member, visit=visit)
     with site.ledger.write() as tx:
         site.ledger.append(tx, [event], heard_real_ms=5)
+
+
+def holds_by_decision(site: Site, member: int) -> None:
+    """The shop is open, and a journey gave the member its coupon."""
+    _switch(site, True)
+    arrived(site, member)
+    site.promotion().round()
 
 
 # -- what happens, and is killed --------------------------------------------------------------------
@@ -179,6 +187,18 @@ def decide(site: Site, member: int) -> object:
     return None
 
 
+def close(site: Site, member: int) -> object:
+    promotion = site.promotion()
+    _switch(site, False)
+    promotion.round()
+    return None
+
+
+def _switch(site: Site, on: bool) -> None:
+    with site.ledger.write() as tx:
+        Switches(site.ledger).turn(tx, Switch("shop", SHOP, on, None, "no power", "shop", NOON_MS + MINUTE_MS))
+
+
 ACTS: dict[str, tuple[Callable[[Site, int], None] | None, Callable[[Site, int], object]]] = {
     "issue": (None, issue),
     "supersede": (issued, supersede),
@@ -188,6 +208,7 @@ ACTS: dict[str, tuple[Callable[[Site, int], None] | None, Callable[[Site, int], 
     "void": (issued, void),
     "deliver": (issued, deliver),
     "decide": (arrived, decide),
+    "close": (holds_by_decision, close),
 }
 
 

@@ -39,7 +39,7 @@ from rules.moving import Fate
 from rules.promote import Promotion
 from rules.reading import parse_book
 from rules.redemption import Till
-from rules.times import Calendar
+from rules.switches import Switch, Switches
 from rules.versions import Versions
 from tests.servers import sqlite_ledger_url
 
@@ -64,7 +64,7 @@ class Story:
         self.ledger, self.book, self.mall = ledger, book, mall
         self.now_ms = instant_ms(opens)
         self.codes = Codes(b"k" * 32, b"p" * 32)
-        self.till = Till(ledger, self.codes, Calendar("Asia/Shanghai"))
+        self.till = Till(ledger, self.codes, lambda: self.promotion.book.calendar)
         self.members: dict[str, int] = {}
         self._visits: dict[str, tuple[str, int]] = {}
         self._inside: dict[str, tuple[str, int]] = {}
@@ -90,6 +90,17 @@ class Story:
             versions.publish(tx, version, author=author, note="", fates=meant, now_ms=self.now_ms)
         self.hear()
         self.promotion.due(self.now_ms)
+
+    def switch(
+        self, kind: str, name: str, on: bool = False, *, until_ms: int | None = None, actor: str = "operator:kim"
+    ) -> None:
+        """Somebody stops something, or lets it go on."""
+        with self.ledger.write() as tx:
+            turned = Switch(kind, name, on, until_ms, "burst pipe", actor, self.now_ms)
+            Switches(self.ledger).turn(tx, turned)
+        self.hear()
+        self.promotion.due(self.now_ms)
+        self.hear()
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -184,7 +195,11 @@ class Story:
         self.hear()
 
     def hear(self) -> None:
-        self.promotion.round()
+        """All that was told, and what the rules themselves told by hearing it."""
+        heard = -1
+        while self.promotion.seen != heard:
+            heard = self.promotion.seen
+            self.promotion.round()
 
     # -- coupons ----------------------------------------------------------------------------------
 

@@ -134,10 +134,27 @@ def sqlite_ledger_url(file: Path) -> str:
     return f"sqlite:///{file}"
 
 
-def _new_database(server: str, name: str) -> str:
+def _new_database(server: str, name: str, *, like: str = "template1") -> str:
+    names = psycopg.sql.Identifier(name), psycopg.sql.Identifier(like)
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+        connection.execute(psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
     return server.removesuffix("postgres") + name
+
+
+@cache
+def _migrated_database(server: str) -> str:
+    """The name of an empty ledger that nobody is connected to, so that PostgreSQL copies it."""
+    migrate(_new_database(server, "empty_ledger"))
+    return "empty_ledger"
+
+
+@contextmanager
+def own_ledger_url(server: str) -> Iterator[str]:
+    """An empty ledger of the newest schema, for a test that needs several; gone with the block."""
+    name = f"own{next(_numbers)}"
+    yield _new_database(server, name, like=_migrated_database(server))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(psycopg.sql.Identifier(name)))
 
 
 def _empty(url: str) -> None:

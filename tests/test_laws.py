@@ -17,8 +17,8 @@ from tests.conftest import ROOT
 
 # Pure: values in, values out. Time and chance are handed in, and nothing is read or written.
 ROOMS = {
-    "rules": "book codes decide events expression habits journey life residents sayings segments "
-    "shape standing times when words",
+    "rules": "absence book codes decide events expression habits instance journey life off residents sayings segments "
+    "shape standing times told when words",
     "engine": "batches belief calibration cells clocks coverage events feed fixes geo grid links liveness motion "
     "phones position presence radio readings roster snapshot stays tuning visits walking zones",
     "sensors": "airframes frames wire",

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from engine import zones_file
 from engine.access import Access
 from engine.app import create_app
 from engine.clock import Pace, system_clock
@@ -24,22 +25,26 @@ from engine.identity import Identity, Newcomer
 from engine.keys import Keys
 from engine.ledger import open_ledger
 from engine.live import LiveState, open_live
-from rules import api, channels_api
+from rules import api, channels_api, invitations_api, switches_api
+from rules.book import Mall
 from rules.channels import Channels
 from rules.codes import Codes
 from rules.coupons import Coupons, New
 from rules.delivery import Delivery
 from rules.events import CouponEvent
 from rules.inbox import Inbox
+from rules.invitations import Invitations
 from rules.outbox import Outbox
 from rules.push import Push
+from rules.reading import parse_book
 from rules.redemption import Till
 from rules.sending import Senders
-from rules.times import Calendar
 from rules.wallet import ShopPlace, Wallets
+from tests.conftest import ROOT
 from tests.servers import sqlite_ledger_url
 
 NOON_MS = 1_795_233_600_000
+MALL = Mall.of(zones_file.read(ROOT / "zones.geojson"))
 SHOPS = {"cafe-luna": ShopPlace(key="cafe-luna", name={"en": "Café Luna", "zh-Hans": "月光咖啡"}, level="L1")}
 PATIENCE_S = 30
 
@@ -60,18 +65,24 @@ class Site:
         with self.ledger.write() as tx:
             ana = Newcomer("ana", "Ana", consents=("presence", "personal_offers", "inbox"))
             (self.ana,) = self.identity.join(tx, [ana], NOON_MS, place="form")
-        router = api.routes(
-            ledger=self.ledger,
-            wallets=Wallets(self.codes, self.identity, SHOPS, pace, "Asia/Shanghai", self.channels.open),
-            till=Till(self.ledger, self.codes, Calendar("Asia/Shanghai")), inbox=self.inbox,
-            identity=self.identity, live=live,
-            access=self.access, pace=pace, calendar=Calendar("Asia/Shanghai"), consents_changed=self._note,
-        )  # fmt: skip
+        people = {
+            "ledger": self.ledger, "inbox": self.inbox, "identity": self.identity, "live": live, "access": self.access,
+            "wallets": Wallets(self.codes, self.identity, SHOPS, pace, lambda: self.book.timezone, self.channels.open),
+            "pace": pace, "calendar": lambda: self.book.calendar, "consents_changed": self._note,
+        }  # fmt: skip
+        self.invitations = Invitations(self.ledger, {"cafe-luna": "cafe"}, token_bytes)
+        routers = [
+            api.routes(till=Till(self.ledger, self.codes, lambda: self.book.calendar), **people),
+            invitations_api.routes(invitations=self.invitations, k=2, **people),
+        ]
         self.push = Push(Keys(b"m" * 32).push, "mailto:it@mall.test", pace, ("https://push.mall.test",))
         senders = Senders(self.outbox, {}, pace.now, system_clock)
         delivery = Delivery(self.channels, self.outbox, self.push, senders)
         ways = channels_api.routes(self.ledger, delivery, self.access, pace.now)
-        self.app = create_app([router, ways], folder / "no-pages")
+        self.book = parse_book((ROOT / "rules" / "book.yaml").read_text(encoding="utf-8"), MALL)
+        board = switches_api.Board(self.ledger, lambda: self.book, SHOPS, self.channels.open)
+        switches = switches_api.routes(self.ledger, board, self.access, pace.now)
+        self.app = create_app([*routers, ways, switches], folder / "no-pages")
 
     def _note(self) -> None:
         self.consents_changed += 1

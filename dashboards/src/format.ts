@@ -14,11 +14,13 @@ const HOUR_MINUTE = { hour: '2-digit', minute: '2-digit' } as const;
 const clockFormat = format(HOUR_MINUTE);
 const secondsFormat = format({ ...HOUR_MINUTE, second: '2-digit' });
 const dayFormat = format({ weekday: 'short', day: 'numeric', month: 'short' });
+const dateFormat = format({ day: 'numeric', month: 'short', year: 'numeric' });
 const momentFormat = format({ day: 'numeric', month: 'short', ...HOUR_MINUTE });
 
 export const timeOfDay = (at_ms: number) => clockFormat.value.format(at_ms);
 export const timeWithSeconds = (at_ms: number) => secondsFormat.value.format(at_ms);
 export const day = (at_ms: number) => dayFormat.value.format(at_ms);
+export const date = (at_ms: number) => dateFormat.value.format(at_ms);
 export const dateAndTime = (at_ms: number) => momentFormat.value.format(at_ms);
 
 /** The mall's hour, 0 to 23. */

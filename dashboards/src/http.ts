@@ -20,7 +20,7 @@ type Method<P extends keyof paths> = {
   string;
 
 type Json<Content> = Content extends { content: { 'application/json': infer Body } } ? Body : never;
-type Given<Operation> = Operation extends { responses: { 200: infer Content } } ? Json<Content> : undefined;
+type Given<Operation> = Operation extends { responses: { 200: infer Content } | { 201: infer Content } } ? Json<Content> : undefined;
 type Sent<Operation> = Operation extends { requestBody: infer Content } ? { body: Json<Content> } : { body?: never };
 
 export interface Request {

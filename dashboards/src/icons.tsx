@@ -53,6 +53,12 @@ export const Camera = () => (
     <path d="M4 8V5.500A1.5 1.5 0 0 1 5.5 4H8m8 0h2.500A1.5 1.5 0 0 1 20 5.500V8m0 8v2.500a1.5 1.5 0 0 1-1.5 1.500H16m-8 0H5.500A1.5 1.5 0 0 1 4 18.500V16m3-4h10" />
   </Drawing>
 );
+export const Person = ({ size = 20 }: { size?: number }) => (
+  <Drawing size={size}>
+    <circle cx="12" cy="8" r="3.6" />
+    <path d="M5 20c.6-4 3.400-6 7-6s6.400 2 7 6" />
+  </Drawing>
+);
 export const Undo = () => (
   <Drawing>
     <path d="M8 5 4 9l4 4M4 9h10a5.5 5.5 0 0 1 0 11H8" />

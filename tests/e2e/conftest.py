@@ -22,10 +22,13 @@ from engine.keys import Keys
 from engine.ledger import open_ledger
 from engine.serve import PAGES_FOLDER
 from engine.settings import Settings
+from rules.book import Redeem
 from rules.codes import Codes
 from rules.coupons import Coupons, New
 from rules.events import CouponEvent
-from rules.tables import LIVE, coupon
+from rules.recall import Decision, Recall
+from rules.tables import LIVE, coupon, publication
+from rules.when import Line
 from tests.conftest import absent
 
 SHOP = "cafe-luna"
@@ -67,7 +70,7 @@ class Site:
     operator_key: str
     member_key: str
     shop_key: str
-    give: Callable[[], Given]
+    give: Callable[..., Given]
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +78,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     if not (PAGES_FOLDER / "live.html").exists():
         absent("the pages are not built (make setup)")
     settings = Settings(data_folder=tmp_path_factory.mktemp("site"), port=0)
-    with ExitStack() as stack:
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        # A channel that nobody uses unless a test gives it an address.
+        patch.setenv("SOJOURN_MESSAGES_URL", "json://127.0.0.1:9/{address}")
         mall = stack.enter_context(open_mall(settings, speed=SPEED, members=600, others=50, seed=11))
         operator_key = mall.key("operator", mall.site)
         asking = httpx2.Client(base_url=mall.url, headers={"Authorization": f"Bearer {operator_key}"}, timeout=10)
@@ -102,25 +107,34 @@ def wait_for_a_picture(asking: httpx2.Client) -> None:
     pytest.fail("the mall stays empty")
 
 
-def giver(mall: Mall, member: int, stack: ExitStack) -> Callable[[], Given]:
+def giver(mall: Mall, member: int, stack: ExitStack) -> Callable[..., Given]:
     """Gives the member a coupon as a journey would; the running engine delivers it."""
     keys = Keys.read_or_make(mall.settings.data_folder, token_bytes)
     ledger = open_ledger(mall.settings.ledger, PresenceEvent | CouponEvent)
     stack.callback(ledger.close)
     codes = Codes(keys.codes, keys.code_digests)
-    coupons, runs = Coupons(ledger, codes), itertools.count()
+    coupons, recall, runs = Coupons(ledger, codes), Recall(ledger), itertools.count()
 
-    def give() -> Given:
+    def give(spend_minor: int = 0) -> Given:
         now_ms = mall.ask("/v1/status")["clock_ms"]
         with ledger.write() as tx:
+            run = f"looking-{next(runs)}"
+            version = tx.execute(sa.select(publication.c.version)).scalars().first()
+            why = Decision(
+                id=f"why-{run}", at_ms=now_ms, member=member, visit="looking", journey="day-out", version=str(version),
+                instance=run, step="coffee", rung=0, offer="coffee", verdict="issued", reason="ready", cause="looking",
+                trace=[Line("journeys/day-out/steps/0/when/1", True, "12m30s of 4m"), Line("news", True, "fresh")],
+            )  # fmt: skip
+            recall.decide(tx, [why])
             # A member holds one live coupon at a time: the next takes its place.
             held = tx.execute(sa.select(coupon.c.id).where(coupon.c.member == member, LIVE)).scalar()
             id = coupons.issue(
                 tx,
                 New(
-                    member=member, visit="looking", journey="day-out", instance=f"looking-{next(runs)}", step="coffee",
+                    member=member, visit="looking", journey="day-out", instance=run, step="coffee",
                     rung=0, offer="coffee", shops=(SHOP,), cost=60, issued_ms=now_ms, expires_ms=now_ms + 8 * HOUR_MS,
                     cause="looking", heard_real_ms=system_clock(), supersedes=held,
+                    redeem=Redeem(spend_minor=spend_minor),
                     title={"en": "Coffee 10 % off", "zh-Hans": "咖啡九折"},
                     why={"en": "You have been here for 12 minutes.", "zh-Hans": "您已到店 12 分钟。"},
                 ),

@@ -145,7 +145,7 @@ def test_the_picture_goes_stale_when_the_stream_is_cut(site: Site, browse: Brows
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_wallet_says_what_is_allowed(site: Site, browse: Browse, language: str) -> None:
     page = wallet(site, browse, language)
-    expect(page.get_by_role("switch")).to_have_count(4)
+    expect(page.get_by_role("switch")).to_have_count(5)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -165,7 +165,7 @@ def test_the_wallet_says_why_a_coupon_came(site: Site, browse: Browse) -> None:
     page = wallet(site, browse)
     ticket = page.locator(f"article[data-coupon='{coupon.id}']")
     ticket.get_by_text("Why did I get this?").click()
-    expect(ticket.locator("details[open] p")).not_to_be_empty()
+    expect(ticket.locator("details[open] > p")).not_to_be_empty()
 
 
 def test_a_consent_is_withdrawn_as_easily_as_granted(site: Site, browse: Browse) -> None:

@@ -117,6 +117,13 @@ def test_sensor_keys_that_are_none(shell: Shell, tmp_path: Path, keys: str) -> N
     assert "copy sensor.key" in shell.refused("sensor", "--interface", "wlan9", "--keys", str(tmp_path / keys))
 
 
+def test_a_link_for_no_shop_of_no_month_or_that_is_not_there(shell: Shell, tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    assert "did you mean 'cafe-luna'?" in shell.refused("invitation", "make", "cafe-lune", *data)
+    assert "no live link 'x'" in shell.refused("invitation", "revoke", "x", *data)
+    assert "write it like 2026-11" in shell.refused("credit", "--month", "november", *data)
+
+
 # A fixed time inside, or each worker would collect a test of another name.
 ZIPPED_TWICE = gzip.compress(gzip.compress(b"twice", mtime=0), mtime=0)
 

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from rules.attributes import import_members
 from rules.explain import explain
+from rules.lines import Line
 from rules.past import look_back
 from rules.reading import parse_book
 from rules.shelf import Shelf
@@ -175,6 +177,48 @@ def test_no_money_was_left(mall):
         mall.turn(1_000)
     mall.at("09:15")
     assert why(mall, "di", "09:12", "coffee") == "No money left in the budget: day."
+
+
+def test_the_journey_was_switched_off_by_whom_and_why(mall):
+    mall.arrives("ana")
+    mall.at("09:05").switch("journey", "day-out")
+    mall.at("09:40").switch("journey", "day-out", True)
+    mall.at("10:00")
+    assert why(mall, "ana", "09:20", "coffee") == (
+        "Switched off since 09:05: day-out, by operator:kim (burst pipe). It goes on where it was."
+    )
+    assert why(mall, "ana", "09:20", "coffee", "zh-Hans") == (
+        "自 09:05 起由 operator:kim 关闭：day-out（burst pipe）。恢复后从原处继续。"
+    )
+    assert why(mall, "ana", "09:45", "coffee").startswith("Given at 09:40: Coffee.")
+
+
+def test_the_shop_was_closed(mall):
+    mall.switch("shop", "cafe-luna", until_ms=instant_ms("00:00", "2026-11-22"))
+    mall.arrives("ana")
+    mall.at("09:30")
+    assert why(mall, "ana", "09:20", "coffee") == "Closed for now: cafe-luna."
+
+
+def test_the_coupon_was_taken_back_as_its_shop_closed(mall):
+    mall.arrives("ana")
+    mall.at("09:15").switch("shop", "cafe-luna")
+    assert [row["offer"] for row in mall.coupons("ana", "void")] == ["coffee"]
+    assert why(mall, "ana", "09:12", "coffee").startswith("Given at 09:10: Coffee. It was out and unredeemed")
+    assert why(mall, "ana", "09:15", "coffee") == "Closed for now: cafe-luna."
+
+
+def test_what_was_known_of_the_member_then_is_what_is_told(mall):
+    mall.arrives("ana")
+    mall.at("09:30")
+    facts = {"login": "ana", "birthday": "11-21", "tier": "gold"}
+    import_members(mall.ledger, [Line(1, facts)], mall.now_ms)
+    mall.at("09:40")
+    with mall.ledger.read() as tx:
+        then, now = (look_back(mall.ledger, tx, mall.members["ana"], instant_ms(hour)).standing.profile
+                     for hour in ("09:20", "09:40"))  # fmt: skip
+    assert (then.birthday, dict(then.attributes)) == (None, {})
+    assert (now.birthday, dict(now.attributes)) == ("11-21", {"tier": "gold"})
 
 
 def test_not_in_the_mall_then(mall):

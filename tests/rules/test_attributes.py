@@ -7,8 +7,11 @@ import sqlalchemy as sa
 
 from engine.tables import member
 from rules.attributes import check_columns, import_members
+from rules.forgetting import TRACES_KEPT_MS, forget_traces
 from rules.lines import NotAFile, read_csv
+from rules.past import look_back
 from rules.recall import Recall
+from rules.tables import former
 
 
 @pytest.fixture
@@ -19,12 +22,12 @@ def members(ledger, tmp_path):
             row = {"id": id, "login": login, "name": login, "language": "en", "created_ms": 0}
             tx.execute(sa.insert(member).values(row))
 
-    def told(text, **how):
+    def told(text, at_ms=5, **how):
         file = tmp_path / "members.csv"
         file.write_bytes(text.encode() if isinstance(text, str) else text)
         columns, lines = read_csv(file, required=("login",))
         check_columns(columns, file.name)
-        return import_members(ledger, lines, 5, **how)
+        return import_members(ledger, lines, at_ms, **how)
 
     return told
 
@@ -40,6 +43,28 @@ def test_attributes_and_profile_are_known_to_decisions(ledger, members):
     told = profile(ledger)
     assert (told.birthday, told.language, told.home_km) == ("02-29", "zh-Hans", 7.5)
     assert dict(told.attributes) == {"tier": "gold", "points": 120.0}
+
+
+def known(ledger, at_ms):
+    """The profile that an explanation of that instant rests on."""
+    with ledger.read() as tx:
+        found = look_back(ledger, tx, 1, at_ms).standing.profile
+    return found.birthday, found.language, dict(found.attributes)
+
+
+def test_whatever_was_known_at_an_instant_can_be_told_later(ledger, members):
+    members("login,tier,birthday\nana,gold,02-29\n", 10)
+    members("login,tier,birthday,language\nana,-,03-01,zh-Hans\n", 20)
+    assert known(ledger, 9) == (None, "en", {})
+    assert known(ledger, 10) == known(ledger, 19) == ("02-29", "en", {"tier": "gold"})
+    assert known(ledger, 20) == ("03-01", "zh-Hans", {})
+
+
+def test_what_was_known_is_forgotten_with_the_traces(ledger, members):
+    members("login,tier\nana,gold\n", 10)
+    forget_traces(ledger, 11 + TRACES_KEPT_MS)
+    with ledger.read() as tx:
+        assert tx.execute(sa.select(former.c.name)).all() == []
 
 
 def test_the_same_file_again_changes_nothing(members):

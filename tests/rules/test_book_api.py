@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -13,7 +14,7 @@ from engine.access import Access
 from engine.app import create_app
 from engine.clock import Pace, system_clock
 from engine.start import CannotStart
-from rules import book_api
+from rules import book_api, tables
 from rules.reading import version_of
 from tests.promoting import ROOT, instant_ms
 
@@ -31,7 +32,7 @@ def mall(open_story):
 def http(mall, tmp_path):
     access = Access(b"s" * 32)
     pace = Pace(system_clock(), instant_ms("09:30"), 1.0)
-    router = book_api.routes(ledger=mall.ledger, mall=mall.mall, two_people=True, access=access, pace=pace)
+    router = book_api.routes(ledger=mall.ledger, mall=mall.mall, two_people=True, access=access, pace=pace, k=5)
     with TestClient(create_app([router], tmp_path / "none"), base_url="http://mall.test") as client:
         client.keys = {name: {"Authorization": f"Bearer {access.key('operator', name)}"} for name in ("kim", "lee")}
         client.keys["shop"] = {"Authorization": f"Bearer {access.key('shop', 'cafe-luna')}"}
@@ -51,6 +52,11 @@ def test_the_book_in_force_is_shown_with_who_published_it(http):
     assert (answer["text"], answer["publication"]["author"]) == (BOOK, "file")
 
 
+def test_what_journeys_for_who_is_away_brought_is_an_operators_to_read(http):
+    assert ask(http, "GET", "/brought").json() == []
+    assert ask(http, "GET", "/brought", who="shop").status_code == 403
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -65,7 +71,7 @@ def test_nobody_but_an_operator_may(http, method, path):
 def test_a_text_is_checked_and_nothing_is_kept(http):
     answer = ask(http, "POST", "/check", text=BOOK.replace("present: 4m", "presnt: 4m", 1)).json()
     (finding,) = answer["findings"]
-    assert (answer["readable"], finding["severity"], finding["line"]) == (False, "error", 122)
+    assert (answer["readable"], finding["severity"], finding["line"]) == (False, "error", 141)
     assert len(ask(http, "GET", "/versions").json()) == 1
 
 
@@ -93,6 +99,27 @@ def test_a_version_that_may_spend_more_takes_two_operators(http):
     assert (again.status_code, again.json()["type"]) == (403, "/problems/needs-second")
     done = ask(http, "POST", f"/versions/{version}/publish", "lee", note="yes").json()["publication"]
     assert (done["author"], done["second"]) == ("operator:kim", "operator:lee")
+
+
+def test_a_version_that_waits_is_withdrawn_by_anybody_and_stays_a_draft(http, mall):
+    version = drafted(http, DEARER)
+    ask(http, "POST", f"/versions/{version}/publish", note="dearer")
+    assert ask(http, "POST", f"/versions/{version}/withdraw", "lee").status_code == 204
+    (listed,) = [one for one in ask(http, "GET", "/versions").json() if one["version"] == version]
+    assert (listed["waits"], listed["published"]) == (False, [])
+    again = ask(http, "POST", f"/versions/{version}/withdraw", "lee")
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/not-waiting")
+    with mall.ledger.read() as tx:
+        assert tx.execute(sa.select(tables.proposal.c.withdrawn_by)).scalar_one() == "operator:lee"
+
+
+def test_a_version_withdrawn_and_proposed_again_waits_for_another_second_person(http):
+    version = drafted(http, DEARER)
+    for act in ("publish", "withdraw", "publish"):
+        ask(http, "POST", f"/versions/{version}/{act}", note="dearer")
+    assert ask(http, "POST", f"/versions/{version}/publish", note="x").status_code == 403
+    second = ask(http, "POST", f"/versions/{version}/publish", "lee", note="x").json()["publication"]["second"]
+    assert second == "operator:lee"
 
 
 def test_a_version_is_rolled_back(http):
@@ -179,6 +206,46 @@ def test_members_on_their_way_are_moved_or_stopped_by_name(cli, mall):
     assert "day-out: 1 on their way, 0 hold an offer: move" in said
     assert "write it like day-out/coffee=espresso" in cli("book", "preview", "NEW", "--rename", "coffee", fails=True)
     assert "choose one of them" in cli("book", "preview", "NEW", "--move", "a", "--stop", "a", fails=True)
+
+
+def test_what_waits_is_withdrawn(cli):
+    cli.book.write_text(DEARER, encoding="utf-8")
+    cli("book", "publish", "NEW", "--by", "kim")
+    version = version_of(DEARER)
+    assert "waits for a second person" in cli("book", "list")
+    assert cli("book", "withdraw", version, "--by", "lee") == f"{version} waits for nobody any more.\n"
+    assert "waits for a second person" not in cli("book", "list")
+    assert "waits for nobody; list the versions" in cli("book", "withdraw", version, fails=True)
+
+
+def test_values_are_edited_one_by_one_and_the_rest_stays_as_it_is(cli):
+    *_, version = cli("book", "edit", "NEW", "--set", "limits/budget/visit=24000", "--note", "less").split()
+    assert cli("book", "show", version) == OTHER.replace("visit: 25000", "visit: 24000")
+    *_, version = cli("book", "edit", version, "--move", "journeys/birthday/steps/0=0").split()
+    step = "{id: hello, try: [coffee], wait: 5m}"
+    *_, version = cli("book", "edit", version, "--insert", f"journeys/day-out/steps/0={step}").split()
+    text = cli("book", "show", version)
+    assert text.index("id: hello") < text.index("id: coffee") and "visit: 24000" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "say what with --set"),
+        (("--set", "limits/quiet"), "see sojourn book edit --help"),
+        (("--move", "journeys/day-out/steps/0=up"), "see sojourn book edit --help"),
+        (
+            (
+                "--set",
+                "limits/quiet=[",
+            ),
+            "--set limits/quiet=[",
+        ),
+        (("--remove", "nowhere/at/all"), "nowhere"),
+    ],
+)
+def test_an_edit_on_the_command_line_that_makes_no_sense_is_refused_plainly(cli, words, says):
+    assert says in cli("book", "edit", "NEW", *words, fails=True)
 
 
 def test_a_draft_says_what_is_wrong_with_it(cli):

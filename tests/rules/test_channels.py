@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -12,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from rules.channels import MOST_SUBSCRIPTIONS, Channels
+from rules.events import CouponOpened
 from rules.messages import Messages
 from rules.parcel import JITTER, PAUSES_MS, Address, NoTemplate, Outcome, Parcel, Reach, next_try_ms
-from rules.tables import outbox
-from tests.conftest import ROOT
+from rules.tables import coupon_event, outbox
 from tests.pushing import Browser
 
 NOON_MS = 1_795_233_600_000
@@ -38,6 +36,7 @@ def test_a_wallet_learns_the_key_to_subscribe_with(http, site):
     assert ways(http, site) == {
         "order": ["inbox", "web_push"],
         "reachable": ["inbox"],
+        "addresses": [],
         "push_key": site.push.public_key,
     }
 
@@ -65,6 +64,13 @@ def test_a_channel_the_mall_does_not_have_is_refused(http, site):
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/no-such-channel")
 
 
+def test_a_member_reads_where_messages_go_but_not_what_a_browser_is_known_by(http, site):
+    subscribe(http, site)
+    with site.ledger.write() as tx:
+        id = site.channels.subscribe(tx, site.ana, "messages", Address("+8613800000000", ""), NOON_MS)
+    assert ways(http, site)["addresses"] == [{"id": id, "address": "+8613800000000"}]
+
+
 def test_a_member_says_what_to_try_first(http, site):
     order = http.put("/v1/wallet/channels", headers=site.as_ana, json={"order": ["web_push"]}).json()["order"]
     assert order == ["web_push", "inbox"] == ways(http, site)["order"]
@@ -80,6 +86,18 @@ def test_a_coupon_that_was_seen_is_so_written_down_for_its_member_alone(http, si
     assert len(http.get("/v1/wallet", headers=site.as_ana).json()["coupons"]) == 1
 
 
+def test_a_coupon_on_the_wallets_screen_was_opened_and_is_told_so_once(http, site, a_coffee):
+    new = a_coffee(member=site.ana)
+    code = site.deliver(new)
+    for _ in range(2):
+        http.post("/v1/wallet/shown", headers=site.as_ana, json={"coupon": new.id, "channel": "inbox"})
+    with site.ledger.read() as tx:
+        told = [one.event for one in site.ledger.since(tx, 0, 100) if isinstance(one.event, CouponOpened)]
+        line = sa.select(coupon_event.c.actor).where(coupon_event.c.act == "open")
+        assert (len(told), tx.execute(line).scalars().all()) == (1, ["member"])
+    assert http.post("/v1/validations", headers=site.as_cafe, json={"code": code}).status_code == 200
+
+
 def test_the_newest_subscriptions_are_kept(ledger):
     channels = Channels(ledger, b"c" * 32, bytes)
     with ledger.write() as tx:
@@ -87,43 +105,6 @@ def test_the_newest_subscriptions_are_kept(ledger):
             channels.subscribe(tx, 1, "web_push", Address(f"https://push.mall.test/{number}", ""), NOON_MS + number)
         kept = {int(reach.address.endpoint.rpartition("/")[2]) for reach in channels.reaches(tx, 1, "web_push")}
     assert kept == set(range(3, MOST_SUBSCRIPTIONS + 3))
-
-
-# -- operators ----------------------------------------------------------------------------------------
-
-
-def test_an_operator_switches_a_channel_off_and_says_why(http, site):
-    operator = site.as_("operator", "demo")
-    http.put("/v1/channels/inbox", headers=operator, json={"is_on": False, "reason": "wrong prices"})
-    inbox, web_push = http.get("/v1/channels", headers=operator).json()
-    assert (inbox["is_on"], inbox["reason"], inbox["actor"]) == (False, "wrong prices", "operator")
-    assert (web_push["is_on"], web_push["at_ms"]) == (True, None)
-
-
-def test_nothing_arrives_on_a_channel_that_is_off_until_it_is_on_again(http, site, a_coffee):
-    operator = site.as_("operator", "demo")
-    http.put("/v1/channels/inbox", headers=operator, json={"is_on": False})
-    site.deliver(a_coffee(member=site.ana))
-    http.put("/v1/channels/inbox", headers=operator, json={"is_on": True})
-    site.deliver(a_coffee(member=site.ana, step="lunch", offer="lunch"))
-    held = http.get("/v1/wallet", headers=site.as_ana).json()["coupons"]
-    assert [one["offer"] for one in held] == ["lunch"]
-
-
-def test_members_switch_nothing_off(http, site):
-    assert http.put("/v1/channels/inbox", headers=site.as_ana, json={"is_on": False}).status_code == 403
-
-
-def test_the_command_line_switches_channels_too(tmp_path):
-    def sojourn(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "engine", "channel", *words, "--data", str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-
-    assert sojourn("web_push").stdout == "web_push: on\n"
-    assert sojourn("web_push", "--off", "--because", "too many").stdout == "web_push: off (too many; operator)\n"
-    assert sojourn("web_push").stdout == "web_push: off (too many; operator)\n"
-    wrong = sojourn("pigeons")
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1) and "choose one of" in wrong.stderr
 
 
 # -- retries ------------------------------------------------------------------------------------------
@@ -196,7 +177,7 @@ def test_a_message_says_what_and_where_to_look(gateway, parcel):
     assert path == "/to/+8613800000000"
     assert (body["title"], body["message"]) == (
         "Coffee",
-        "It is in your wallet, for a while.\nhttps://mall.test/wallet",
+        "It is in your wallet. Show it at the till before it runs out.\nhttps://mall.test/wallet",
     )
 
 

@@ -16,7 +16,7 @@ SHOP = "cafe-luna"
 
 @pytest.fixture
 def till(ledger, codes):
-    return Till(ledger, codes, Calendar("Asia/Shanghai"))
+    return Till(ledger, codes, lambda: Calendar("Asia/Shanghai"))
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 from engine.events import VisitStarted, ZoneEntered
 from rules import journey
 from rules.book import Mall
-from rules.journey import FINISHED, SEEKING, WAITING, Instance, Issue
+from rules.instance import FINISHED, SEEKING, WAITING, Instance
+from rules.journey import Issue
 from rules.reading import parse_book
 from rules.standing import REDEEMED, Exposure, Profile, Standing
 from rules.when import Line
@@ -244,11 +245,12 @@ def test_too_many_upgrades_end_the_step():
 # -- from outside ---------------------------------------------------------------------------------
 
 
-def test_money_that_is_gone_is_asked_for_again_later():
+def test_who_is_refused_for_money_waits_in_the_queue_for_it():
     run = Run(COFFEE)
     outcome = journey.advance(run.here, run.standing, run.book, NINE_MS + 10 * MINUTE_MS)
-    after, note = journey.refused(outcome.instance, outcome.issue, "budget:day", run.book, NINE_MS + 10 * MINUTE_MS)
-    assert (after.wakes_ms, note.because) == (NINE_MS + 15 * MINUTE_MS, "budget:day")
+    now_ms, midnight_ms = NINE_MS + 10 * MINUTE_MS, NINE_MS + 15 * 60 * MINUTE_MS
+    after, note = journey.refused(outcome.instance, outcome.issue, "budget:day", run.book, now_ms, midnight_ms)
+    assert (after.queued, note.because) == (("budget:day", now_ms), "budget:day")
 
 
 def test_no_money_for_a_better_offer_ends_the_step():

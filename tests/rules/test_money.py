@@ -41,7 +41,7 @@ class Run:
 
     def __init__(self, ledger, coupons, codes, a_coffee) -> None:
         self.ledger, self.coupons, self.codes, self.a_coffee = ledger, coupons, codes, a_coffee
-        self.till = Till(ledger, codes, Calendar("Asia/Shanghai"))
+        self.till = Till(ledger, codes, lambda: Calendar("Asia/Shanghai"))
         self.number = next(_runs)
         self.now_ms = NOON_MS
         self.charge = Charge("day", f"run-{self.number}", CAP)

@@ -8,7 +8,9 @@ import pytest
 
 from rules import tables
 from rules.promote import Promotion
+from rules.reading import parse_book
 from rules.source import SourceError
+from tests.promoting import Story
 
 OFFERS = """\
 schema: 1
@@ -29,9 +31,9 @@ BOOK = OFFERS + COFFEE + LUNCH
 
 
 @pytest.fixture
-def mall(open_story):
-    """Ana came at nine and was given a coffee at five past."""
-    story = open_story(BOOK)
+def mall(ledger, demo_mall):
+    """Ana came at nine and was given a coffee at five past, on each database."""
+    story = Story(ledger, parse_book(BOOK, demo_mall), demo_mall)
     story.arrives("ana")
     story.at("09:05")
     assert story.wallet("ana") == ["coffee"]

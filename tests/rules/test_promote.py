@@ -207,3 +207,16 @@ def test_a_batch_may_be_cut_anywhere(story, book, demo_mall, tmp_path):
     decided = [rows(each.ledger, tables.decision) for each in (one, story)]
     one.ledger.close()
     assert decided[0] == decided[1]
+
+
+def test_what_falls_due_twice_in_one_millisecond_are_two_causes(story):
+    story.switch("journey", "day-out")
+    story.arrives("ana")
+    story.at("09:10").switch("journey", "day-out", True)
+    assert story.wallet("ana") == ["coffee"]
+    story.switch("journey", "day-out")
+    story.redeems("ana", "cafe-luna")
+    story.switch("journey", "day-out", True)
+    assert story.decisions("ana")[-2:] == [("moved-on", "redeemed"), ("waits", "journeys/day-out/steps/1/when/0")]
+    kept = story.decided("ana")
+    assert len({row["cause"] for row in kept if row["at_ms"] == story.now_ms}) == 3

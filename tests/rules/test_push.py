@@ -16,6 +16,7 @@ from rules.outbox import SHOWN_WITHIN_MS, Outbox
 from rules.parcel import PAUSES_MS, Address, topic_of
 from rules.push import NoService, Push
 from rules.sending import Senders
+from rules.switches import Switch
 from rules.tables import coupon, outbox, subscription
 from tests.pushing import push_service
 
@@ -95,7 +96,8 @@ def test_the_browser_reads_a_declarative_message_that_says_what_but_not_where(po
     body = post.browser.open(message.body)
     assert (body["web_push"], body["mutable"]) == (8030, True)
     assert body["notification"] == {
-        "title": "Coffee 10 % off", "body": "It is in your wallet, for a while.", "lang": "en",
+        "title": "Coffee 10 % off", "lang": "en",
+        "body": "It is in your wallet. Show it at the till before it runs out.",
         "tag": topic_of("visit-1"), "navigate": "https://mall.test/wallet", "data": {"coupon": a_coffee().id},
     }  # fmt: skip
     assert not {"cafe", "luna", "zone", "L1"} & set(str(body).lower().replace("-", " ").split())
@@ -163,7 +165,7 @@ def test_a_refused_key_stops_the_channel_until_somebody_looks(post, sent, a_coff
     sent()
     assert post.state() == "suppressed:switched-off"
     with post.ledger.read() as tx:
-        (_, web_push) = post.channels.switches(tx)
+        web_push = post.channels.switches.of(tx, "channel", "web_push")
     assert (web_push.is_on, web_push.reason) == (False, f"the push service refuses our key ({status})")
     with post.ledger.write() as tx:
         post.coupons.void(tx, a_coffee().id, post.now_ms, "journey", "x", heard_real_ms=1)
@@ -270,7 +272,8 @@ def test_what_is_no_longer_right_is_not_sent(post, a_coffee, reason, why):
                 about = {"at_ms": NOON_MS, "member": member, "visit": "visit-1", "dwell_ms": 5, "cause": "silent"}
                 post.ledger.append(tx, [VisitEnded(id=id_of("end"), **about)], heard_real_ms=1)
             case "switched-off":
-                post.channels.turn(tx, "web_push", False, "too many complaints", "operator", NOON_MS)
+                off = Switch("channel", "web_push", False, None, "too many complaints", "operator", NOON_MS)
+                post.channels.switches.turn(tx, off)
     post.turn(40 * MINUTE_MS if reason == "late" else SHOWN_WITHIN_MS)
     assert post.service.heard == [] and post.state() == why
 

@@ -45,7 +45,7 @@ def mall(open_story):
 
 @pytest.fixture
 def receipts(mall):
-    return Receipts(mall.ledger, mall.codes, SHOPS, Calendar("Asia/Shanghai"))
+    return Receipts(mall.ledger, mall.codes, SHOPS, lambda: Calendar("Asia/Shanghai"))
 
 
 def line(number=1, **different):
@@ -173,7 +173,7 @@ def test_a_bad_line_is_named_with_the_way_out(mall, receipts, different, way_out
 
 
 def test_an_hour_that_daylight_saving_repeats_is_read(mall):
-    berlin = Receipts(mall.ledger, mall.codes, SHOPS, Calendar("Europe/Berlin"))
+    berlin = Receipts(mall.ledger, mall.codes, SHOPS, lambda: Calendar("Europe/Berlin"))
     report = told(mall, berlin, line(at="2026-10-25 02:30"), line(receipt="r2", at="2026-03-29 02:30:15"))
     assert report.changed == 2
 

@@ -25,7 +25,7 @@ from rules.budgets import Charge
 from rules.codes import Codes
 from rules.coupons import Coupons, New
 from rules.events import CouponEvent
-from rules.journey import Instance
+from rules.instance import Instance
 from rules.promote import Promotion
 from rules.reading import parse_book
 from rules.redemption import Till
@@ -194,7 +194,7 @@ def bare_postgres(server: str) -> Callable[[Sequence[Parts]], None]:
 
 def side_by_side(ledger: Ledger, transact: Callable[[Sequence[Parts]], None], count: int) -> dict[str, float]:
     """Seconds for *count* of each, ours and bare, in turns of ten, so that both meet the same machine."""
-    coupons, till, bare = Coupons(ledger, CODES), Till(ledger, CODES, Calendar("Asia/Shanghai")), Bare(ledger)
+    coupons, till, bare = Coupons(ledger, CODES), Till(ledger, CODES, lambda: Calendar("Asia/Shanghai")), Bare(ledger)
     took = dict.fromkeys(("issue", "redeem", "bare issue", "bare redeem"), 0.0)
 
     def issue(number: int) -> None:

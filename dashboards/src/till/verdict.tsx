@@ -68,6 +68,8 @@ function Onwards({ children, act }: { children: string; act: () => void }) {
 /** A coupon from an amount on: what is paid, asked for only where it matters. */
 function Amount({ attempt, least_minor }: { attempt: Attempt; least_minor: number }) {
   const [amount, setAmount] = useState('');
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
   const say = words.value;
   const amount_minor = Math.round(Number(amount) * MINOR);
   const enough = amount_minor >= least_minor;
@@ -82,6 +84,7 @@ function Amount({ attempt, least_minor }: { attempt: Attempt; least_minor: numbe
     >
       <label for="amount">{say.amount}</label>
       <input
+        ref={field}
         id="amount"
         type="number"
         inputmode="decimal"
@@ -91,10 +94,28 @@ function Amount({ attempt, least_minor }: { attempt: Attempt; least_minor: numbe
         value={amount}
         onInput={(event) => setAmount(event.currentTarget.value)}
       />
-      <button class="onwards" type="submit">
+      <button class="onwards" type="submit" disabled={amount === ''}>
         {say.redeem}
       </button>
     </form>
+  );
+}
+
+/** The coupon is good, from an amount on: a question, and no verdict yet. */
+function HowMuch({ attempt, least_minor }: { attempt: Attempt; least_minor: number }) {
+  const say = words.value;
+  return (
+    <section class="verdict unsure" data-verdict="ask" data-reason="condition-failed">
+      <div role="alert">
+        <h1>{say.howMuch}</h1>
+        <p class="why">{say.reasons.spend(money(least_minor))}</p>
+        <p class="code">{grouped(attempt.code)}</p>
+      </div>
+      <Amount attempt={attempt} least_minor={least_minor} />
+      <button class="undo" type="button" onClick={next}>
+        {say.back}
+      </button>
+    </section>
   );
 }
 
@@ -146,6 +167,7 @@ export function No({ screen }: { screen: Screen & { name: 'no' } }) {
   const say = words.value;
   const least_minor = problem.kind === 'condition-failed' ? number(problem.facts['spend_minor']) : null;
   const unsure = problem.kind === 'unreachable' || problem.status >= 500 || problem.status === 429;
+  if (least_minor !== null && attempt.amount_minor === undefined) return <HowMuch attempt={attempt} least_minor={least_minor} />;
   return (
     <section class={`verdict ${unsure ? 'unsure' : 'no'}`} data-verdict={unsure ? 'unsure' : 'no'} data-reason={problem.kind}>
       <div role="alert">

@@ -39,7 +39,7 @@ function Switch({ consent }: { consent: Consent }) {
   );
 }
 
-export function Consents({ consents }: { consents: readonly Consent[] }) {
+export function Consents({ consents, login }: { consents: readonly Consent[]; login: string }) {
   return (
     <section class="consents card" aria-labelledby="consents">
       <h2 id="consents">{words.value.consents}</h2>
@@ -49,6 +49,9 @@ export function Consents({ consents }: { consents: readonly Consent[] }) {
           <Switch key={consent.purpose} consent={consent} />
         ))}
       </ul>
+      <p class="hint wifi">
+        {words.value.wifi} <strong>{login}</strong>
+      </p>
     </section>
   );
 }

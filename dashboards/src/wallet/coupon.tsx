@@ -4,8 +4,9 @@ import type { Coupon } from '../contract';
 import { dateAndTime, length, timeOfDay } from '../format';
 import { Cross, Place, Rise, Tick } from '../icons';
 import { called, type Names } from '../language';
-import { Qr } from './qr';
+import { Qr } from '../qr';
 import { state } from './store';
+import { WhyThis } from './why';
 import { words } from './words';
 
 function shopNames(coupon: Coupon): string {
@@ -59,7 +60,7 @@ export function Ticket({ coupon }: { coupon: Coupon }) {
         </p>
       </div>
       <div class="ticket-foot">
-        <More title={say.why} text={coupon.why} />
+        <WhyThis coupon={coupon} />
         {coupon.terms && <More title={say.terms} text={coupon.terms} />}
       </div>
     </article>
@@ -70,7 +71,7 @@ function outcome(coupon: Coupon): string {
   const say = words.value;
   if (coupon.state === 'redeemed') return say.redeemed(dateAndTime(coupon.redeemed_ms ?? coupon.issued_ms));
   if (coupon.state === 'superseded') return say.superseded;
-  if (coupon.state === 'void') return say.void;
+  if (coupon.state === 'void') return coupon.closed ? say.closed : say.void;
   return say.expired(dateAndTime(coupon.expires_ms));
 }
 
@@ -82,6 +83,7 @@ export function Past({ coupon }: { coupon: Coupon }) {
       <div>
         <h3>{called(coupon.title)}</h3>
         <p class="hint">{outcome(coupon)}</p>
+        <WhyThis coupon={coupon} />
       </div>
     </li>
   );

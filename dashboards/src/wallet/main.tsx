@@ -1,18 +1,23 @@
 /** A member's coupons, and what the member allows. */
 import '../base.css';
 import './wallet.css';
+import './parts.css';
 import { render } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { now_ms } from '../clock';
 import type { Wallet } from '../contract';
 import { hour, timeOfDay } from '../format';
 import { Mark } from '../icons';
 import { called } from '../language';
-import { arrive } from '../session';
+import { arrive, signedIn } from '../session';
 import { Bar, Gate } from '../shell';
 import { words as shared } from '../words';
+import { Brought, Second } from './brought';
 import { Consents } from './consents';
 import { Past, Ticket } from './coupon';
+import { invitation, takeInvitationFromAddress } from './invited';
+import { Join } from './join';
+import { Reach } from './reach';
 import { isLive } from './state';
 import { start, state } from './store';
 import { words } from './words';
@@ -48,6 +53,7 @@ function Coupons({ wallet }: { wallet: Wallet }) {
         {newest && say.arrived(called(newest.title))}
       </p>
       <div role="status">{cut && <p class="notice">{say.lost(timeOfDay(wallet.at_ms))}</p>}</div>
+      <Second wallet={wallet} />
       {live.map((coupon) => (
         <Ticket key={coupon.id} coupon={coupon} />
       ))}
@@ -62,7 +68,9 @@ function Coupons({ wallet }: { wallet: Wallet }) {
           </ul>
         </section>
       )}
-      <Consents consents={wallet.consents} />
+      <Consents consents={wallet.consents} login={wallet.login} />
+      <Reach consents={wallet.consents} />
+      <Brought wallet={wallet} />
     </main>
   );
 }
@@ -85,6 +93,10 @@ function Contents() {
 }
 
 function Page() {
+  const [hasKey, setHasKey] = useState(false);
+  const now = invitation.value;
+  const invited = now.state === 'asking' || now.state === 'open' || now.state === 'over';
+  if (invited && !hasKey && signedIn.value.state === 'out') return <Join now={now} haveKey={() => setHasKey(true)} />;
   return (
     <Gate role="member" title={words.value.title}>
       {() => <Contents />}
@@ -92,6 +104,8 @@ function Page() {
   );
 }
 
+void takeInvitationFromAddress();
+addEventListener('hashchange', () => void takeInvitationFromAddress());
 render(<Page />, document.getElementById('page')!);
 void arrive('member');
 

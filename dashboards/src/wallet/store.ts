@@ -56,7 +56,7 @@ export function start(): () => void {
   };
 }
 
-async function fetchOnce(): Promise<void> {
+export async function fetchOnce(): Promise<void> {
   const answer = await ask('get', '/v1/wallet', {});
   if (answer.ok) hear(answer.body, answer.age_ms);
 }

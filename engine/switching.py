@@ -1,0 +1,81 @@
+"""`sojourn switch`: what stops at once, on a terminal, through the same board as the API."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from engine.events import PresenceEvent
+from engine.ledger import Ledger, open_ledger
+from engine.settings import Settings
+from engine.start import CannotStart, data_folder, read_plan, read_the_book
+from rules.book import Book, Mall
+from rules.events import CouponEvent
+from rules.off import KINDS, MALL
+from rules.parcel import CHANNELS
+from rules.shelf import Shelf
+from rules.switches_api import Board, NoSuchSwitch, SwitchState, Turn
+from rules.times import Calendar, NotTime
+from rules.versions import Versions
+
+
+def switch(
+    settings: Settings, kind: str | None, name: str | None, *, off: bool | None, until: str | None, because: str,
+    by: str, as_json: bool,
+) -> str:  # fmt: skip
+    """Turn a switch, or say how it stands; what to print. Raises CannotStart."""
+    if kind is not None and kind not in KINDS:
+        raise CannotStart(f"{kind!r} is nothing to switch: choose one of {', '.join(KINDS)}")
+    name = MALL if kind == MALL and name is None else name
+    if off is not None and (kind is None or name is None):
+        raise CannotStart("say what to switch, as in: sojourn switch shop cafe-luna --off")
+    if until is not None and not off:
+        raise CannotStart("--until goes with --off")
+    plan = read_plan(settings.zones_path)
+    file = read_the_book(settings, plan)
+    data_folder(settings)
+    ledger = open_ledger(settings.ledger, PresenceEvent | CouponEvent)
+    try:
+        book = _in_force(ledger, Mall.of(plan), file)
+        board = Board(ledger, lambda: book, plan.shops(), CHANNELS)
+        now_ms = settings.pace.now()
+        if off is not None and kind is not None and name is not None:
+            to = Turn(is_on=not off, until=until, reason=because)
+            actor = by or f"command line:{getpass.getuser()}"
+            _write(ledger, lambda tx: board.turn(tx, kind, name, to, actor, now_ms))
+        with ledger.read() as tx:
+            found = [one for one in board.all(tx, now_ms) if kind in (None, one.kind) and name in (None, one.name)]
+    finally:
+        ledger.close()
+    if name is not None and not found:
+        raise CannotStart(f"there is no {kind} {name!r}: sojourn switch {kind} says which there are")
+    if as_json:
+        return json.dumps([one.model_dump() for one in found], ensure_ascii=False)
+    if kind is None:
+        found = [one for one in found if not one.is_on]
+    return "\n".join(_text(one, book.calendar) for one in found) or "Nothing is switched off."
+
+
+def _write(ledger: Ledger, act: Callable[[sa.Connection], SwitchState]) -> None:
+    try:
+        with ledger.write() as tx:
+            act(tx)
+    except (NoSuchSwitch, NotTime) as problem:
+        raise CannotStart(str(problem)) from None
+
+
+def _in_force(ledger: Ledger, mall: Mall, file: Book) -> Book:
+    """The book that is followed; before the first start, the one of the file."""
+    with ledger.read() as tx:
+        force = Versions(ledger, mall, two_people=False).in_force(tx)
+        return (Shelf(mall).readable(tx, force.version) if force else None) or file
+
+
+def _text(one: SwitchState, calendar: Calendar) -> str:
+    said = "; ".join(filter(None, (one.reason, one.actor)))
+    return f"{one.kind} {one.name}: {'on' if one.is_on else 'off'}{calendar.until_text(one.until_ms)}" + (
+        f" ({said})" if said else ""
+    )
