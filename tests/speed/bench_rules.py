@@ -279,7 +279,7 @@ def coupons_for_many_at_once(share: float) -> dict[str, float]:
     count = max(int(2_000 * share), 2 * GROUP) // GROUP * GROUP
     found: dict[str, float] = {}
     with sqlite_ledger() as (ledger, folder), ThreadPoolExecutor(CALLERS) as callers:
-        coupons, till = Coupons(ledger, CODES), Till(ledger, CODES, Calendar("Asia/Shanghai"))
+        coupons, till = Coupons(ledger, CODES), Till(ledger, CODES, lambda: Calendar("Asia/Shanghai"))
         transact, bare = bare_sqlite(folder / "bare.sqlite"), Bare(ledger)
 
         def issue(number: int) -> None:
