@@ -35,6 +35,7 @@ SHOP = "cafe-luna"
 # Ten virtual minutes to undo are a real minute here, longer than any test takes.
 SPEED = 10
 PATIENCE_S = 120
+ENOUGH = 15
 HOUR_MS = 3_600_000
 CONSENTS = ("presence", "personal_offers", "inbox")
 
@@ -98,11 +99,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def wait_for_a_picture(asking: httpx2.Client) -> None:
-    """Until a level has enough members to be shown."""
+    """Until a level has so many members that it is shown now and after some have walked on."""
     with asking.stream("GET", "/v1/live", timeout=PATIENCE_S) as stream:
         for _ in stream.iter_lines():
             frame = asking.get("/v1/live/now").json()["frame"]
-            if frame and any(level["members"] for level in frame["levels"]):
+            if frame and any((level["members"] or 0) >= ENOUGH for level in frame["levels"]):
                 return
     pytest.fail("the mall stays empty")
 

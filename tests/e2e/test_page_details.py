@@ -10,8 +10,6 @@ from playwright.sync_api import expect
 from tests.e2e.conftest import Browse, Site
 from tests.e2e.test_pages import LANGUAGES, live, till
 
-pytestmark = pytest.mark.xdist_group("pages")  # they share a mall
-
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_api_is_explained_from_our_own_origin_alone(site: Site, browse: Browse, language: str) -> None:

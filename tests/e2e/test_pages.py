@@ -18,7 +18,6 @@ from rules.push import Push
 from tests.conftest import absent
 from tests.e2e.conftest import Browse, Site, a_browser
 
-pytestmark = pytest.mark.xdist_group("pages")
 NOTHING = r"(?!)"
 DASHBOARDS = Path(__file__).resolve().parent.parent.parent / "dashboards"
 LANGUAGES = ("en", "zh-Hans")

@@ -33,9 +33,7 @@ def kill_engine(mall: Mall) -> None:
             process.wait(10)
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(ledger, marks=pytest.mark.xdist_group(ledger)) for ledger in KILLS]
-)
+@pytest.fixture(scope="module", params=KILLS)
 def survivor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survivor]:
     """A mall whose engine was killed at random moments, and which then came to rest."""
     settings = Settings(data_folder=tmp_path_factory.mktemp("survivor"), port=0)
