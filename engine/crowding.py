@@ -90,6 +90,8 @@ class Tills:
         return seq
 
     def _open_wallet(self, http: httpx2.Client, index: int, member: int, coupon: str) -> None:
+        if coupon in self.codes:
+            return  # news that comes again after a lost connection is no second coupon
         key = {"Authorization": f"Bearer {self.wallet_keys[member]}"}
         for one in http.get("/v1/wallet", headers=key).json()["coupons"]:
             if one["id"] == coupon and one["state"] == "issued":

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.alone
 ROOT = Path(__file__).resolve().parent.parent.parent
 # A minute promises no more than this; two thirds of it must hold the same.
 SECONDS = 40

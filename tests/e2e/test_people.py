@@ -20,10 +20,10 @@ def link(site: Site, browse: Browse) -> str:
     page = till(site, browse)
     page.get_by_text("Members you bring").click()
     page.locator("#clerk").fill("Kim")
-    page.get_by_role("button", name="New code").click()
+    with page.expect_response(lambda answer: answer.request.method == "POST") as made:
+        page.get_by_role("button", name="New code").click()
     expect(page.locator(".link").first).to_contain_text("Kim")
-    links = page.evaluate("() => fetch('/v1/invitations').then((answer) => answer.json())")
-    return str(links[0]["url"]).replace("/wallet#", "/wallet?lang=en#")
+    return str(made.value.json()["url"]).replace("/wallet#", "/wallet?lang=en#")
 
 
 def join(browse: Browse, link: str, *switches: str) -> Page:
@@ -65,7 +65,9 @@ def test_a_revoked_code_says_so(site: Site, browse: Browse, link: str) -> None:
     page = till(site, browse)
     page.get_by_text("Members you bring").click()
     page.locator(".link").first.get_by_role("button", name="Revoke").click()
-    page.get_by_role("alert").get_by_role("button", name="Revoke").click()
+    with page.expect_response(lambda answer: answer.request.method != "GET") as revoked:
+        page.get_by_role("alert").get_by_role("button", name="Revoke").click()
+    assert revoked.value.ok
     expect(page.get_by_role("alert")).to_have_count(0)
     late = browse(link, may_log="401|410")
     expect(late.get_by_role("alert")).to_contain_text("taken back")
