@@ -251,7 +251,8 @@ def _conclude(
     for number in range(tiles):
         start = desk.active[number] * CELLS
         for cell in range(start, start + CELLS):
-            best = max(best, desk.like[cell])
+            if desk.places[cell] > NONE:  # beyond the edge of the floor anything may fit, and nobody is
+                best = max(best, desk.like[cell])
             if desk.places[cell] > most:
                 most, believed = desk.places[cell], desk.like[cell]
     if best - believed > SURPRISE:
@@ -261,7 +262,7 @@ def _conclude(
     for number in range(tiles):
         start = desk.active[number] * CELLS
         for cell in range(start, start + CELLS):
-            if news * (desk.like[cell] - best) > -IMPOSSIBLE:
+            if desk.places[cell] > NONE and news * (desk.like[cell] - best) > -IMPOSSIBLE:
                 desk.like[cell] -= HALF * np.log(desk.sure[cell])
                 top = max(top, desk.like[cell])
             else:

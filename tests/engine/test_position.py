@@ -116,6 +116,14 @@ def test_a_place_is_remembered_on_the_floor_alone(locate, hear, radio):
     assert beliefs[0][~radio.cells.walkable].max() == 0
 
 
+def test_whoever_is_heard_as_from_far_outside_is_on_the_floor_all_the_same(place, plan):
+    """Where the floor ends, cells beyond it would explain the signals far better."""
+    beside_the_door = [0] * 20
+    track = place(*(readings([NOON_MS + n * 5_000], [1], [sensor], [-85]) for n, sensor in enumerate(beside_the_door)))
+    assert np.isfinite([track["x_m"], track["y_m"], track["sigma_m"]]).all()
+    assert 0 <= track["x_m"] <= plan.width_m and 0 <= track["y_m"] <= plan.height_m
+
+
 def test_whoever_stands_is_not_moved_by_hearing_the_same_again(place, hear):
     """Their signals are bent by the same walls each time: the place of the first sightings stands."""
     bent_db = np.random.default_rng(3).normal(0, 4, 12)
