@@ -153,12 +153,8 @@ class Identity:
         last = {purpose: Consent(purpose, granted, at_ms) for purpose, granted, at_ms in rows}
         return [last.get(purpose, Consent(purpose, False, None)) for purpose in PURPOSES]
 
-    def consents_of(self, tx: sa.Connection, member: int) -> set[str]:
-        """The purposes one member has granted."""
-        return {consent.purpose for consent in self.consents(tx, member) if consent.granted}
-
     def consents_of_each(self, tx: sa.Connection, members: Iterable[int]) -> dict[int, set[str]]:
-        """The same for many members in one query."""
+        """The purposes that each has granted, in one query."""
         wanted = list(members)
         granted: dict[int, set[str]] = {member: set() for member in wanted}
         c = tables.consent.c

@@ -17,6 +17,9 @@ from numba import njit
 
 from engine.cells import Floats, Ints
 
+Rows = npt.NDArray[np.intp]
+Slots = npt.NDArray[np.int16]
+
 SLOTS = 10  # sensors remembered of a spell: more than hear most phones
 NOBODY = -1
 # Signals of a phone that stands differ by FRAME_DB from frame to frame (radio, bodies, hands), one standard deviation;
@@ -49,50 +52,66 @@ class Motion(NamedTuple):
     news: Floats
 
 
-def watch(
-    spells: npt.NDArray[np.void], at_ms: Ints, away_s: Floats, fresh: npt.NDArray[np.bool_],
-    first: Ints, sensor: npt.NDArray[np.intp], signal_dbm: Floats,
-) -> Motion:  # fmt: skip
-    """Go on with *spells* (devices,), in place. The readings of a device are first to the next one's first."""
+class Told(NamedTuple):
+    """What is heard of devices in one second. Readings of a device are first to the next one's first."""
+
+    at_ms: Ints
+    away_s: Floats
+    fresh: npt.NDArray[np.bool_]
+    first: Ints
+    sensor: Rows
+    signal_dbm: Floats
+
+
+class _Spells(NamedTuple):
+    """The columns of SPELL."""
+
+    since_ms: Ints
+    still: Floats
+    sensor: Slots
+    dbm: Floats
+    times: Floats
+
+
+def watch(spells: npt.NDArray[np.void], told: Told) -> Motion:
+    """Go on with *spells* (devices,), in place."""
     motion = Motion(*np.zeros((3, len(spells)), np.float32))
-    told = at_ms, away_s, fresh, first, sensor, signal_dbm
-    kept = [spells[name] for name in ("since_ms", "still", "sensor", "dbm", "times")]
-    _watch(*told, *kept, *motion)  # type: ignore[call-arg]
+    _watch(told, _Spells(*(spells[name] for name in _Spells._fields)), motion)
     return motion
 
 
 @njit(cache=True, error_model="numpy")
-def _watch(at_ms, away_s, fresh, first, sensor, signal_dbm, since_ms, still, by, dbm, times, moved, walked_s, news):  # type: ignore[no-untyped-def]
-    for device in range(len(at_ms)):
-        start, end = first[device], first[device + 1]
-        if fresh[device]:
-            moved[device], walked_s[device], news[device] = 1.0, 0.0, 1.0
-            since_ms[device] = at_ms[device]
-            _begin(by[device], dbm[device], times[device], sensor[start:end], signal_dbm[start:end])
+def _watch(told: Told, spells: _Spells, motion: Motion) -> None:
+    for device in range(len(told.at_ms)):
+        readings = slice(told.first[device], told.first[device + 1])
+        sensor, signal_dbm, away_s = told.sensor[readings], told.signal_dbm[readings], told.away_s[device]
+        by, dbm, times = spells.sensor[device], spells.dbm[device], spells.times[device]
+        if told.fresh[device]:
+            motion.moved[device], motion.news[device] = 1.0, 1.0
+            spells.since_ms[device] = told.at_ms[device]
+            _begin(by, dbm, times, sensor, signal_dbm)
             continue
-        for_walk = _for_a_walk(
-            by[device], dbm[device], times[device], sensor[start:end], signal_dbm[start:end], away_s[device]
-        )
-        stood = still[device] * np.exp(-away_s[device] / STANDS_S)
-        stopped = (1 - still[device]) * (1 - np.exp(-away_s[device] / WALKS_S)) * WALKED_FIRST
+        for_walk = _for_a_walk(by, dbm, times, sensor, signal_dbm, away_s)
+        stood = spells.still[device] * np.exp(-away_s / STANDS_S)
+        stopped = (1 - spells.still[device]) * (1 - np.exp(-away_s / WALKS_S)) * WALKED_FIRST
         stays = min(max(stood + stopped, LEAST), 1 - LEAST)
         odds = (1 - stays) / stays * np.exp(min(max(for_walk, -MOST_LOG), MOST_LOG))
         walked = odds / (1 + odds)
-        moved[device], still[device] = walked, 1 - walked
+        motion.moved[device], spells.still[device] = walked, 1 - walked
         if walked > 0.5:
-            spell_s = (at_ms[device] - since_ms[device]) / 1_000
-            walked_s[device] = min(max(spell_s, away_s[device]), away_s[device] + UNSEEN_S)
-            since_ms[device] = at_ms[device]
-            _begin(by[device], dbm[device], times[device], sensor[start:end], signal_dbm[start:end])
-            news[device] = walked
+            spell_s = (told.at_ms[device] - spells.since_ms[device]) / 1_000
+            motion.walked_s[device] = min(max(spell_s, away_s), away_s + UNSEEN_S)
+            spells.since_ms[device] = told.at_ms[device]
+            _begin(by, dbm, times, sensor, signal_dbm)
+            motion.news[device] = walked
         else:
-            walked_s[device] = away_s[device]
-            most = _average(by[device], dbm[device], times[device], sensor[start:end], signal_dbm[start:end])
-            news[device] = walked + (1 - walked) * _again(most)
+            motion.walked_s[device] = away_s
+            most = _average(by, dbm, times, sensor, signal_dbm)
+            motion.news[device] = walked + (1 - walked) * _again(most)
 
 
 @njit(cache=True, error_model="numpy")
-def _for_a_walk(by, dbm, times, sensor, signal_dbm, away_s):  # type: ignore[no-untyped-def]
+def _for_a_walk(by: Slots, dbm: Floats, times: Floats, sensor: Rows, signal_dbm: Floats, away_s: float) -> float:
     """The logarithm of how much better a walk explains the changes than standing does."""
     apart_db2 = 2 * PLACE_DB**2 * (1 - np.exp(-away_s * PACE_M_S / ALIKE_M))
     for_walk, common = 0.0, 0
@@ -108,14 +127,14 @@ def _for_a_walk(by, dbm, times, sensor, signal_dbm, away_s):  # type: ignore[no-
 
 
 @njit(cache=True, error_model="numpy")
-def _begin(by, dbm, times, sensor, signal_dbm):  # type: ignore[no-untyped-def]
+def _begin(by: Slots, dbm: Floats, times: Floats, sensor: Rows, signal_dbm: Floats) -> None:
     by[:] = NOBODY
     for slot in range(min(len(sensor), SLOTS)):
         by[slot], dbm[slot], times[slot] = sensor[slot], signal_dbm[slot], 1
 
 
 @njit(cache=True, error_model="numpy")
-def _average(by, dbm, times, sensor, signal_dbm):  # type: ignore[no-untyped-def]
+def _average(by: Slots, dbm: Floats, times: Floats, sensor: Rows, signal_dbm: Floats) -> float:
     """Returns how often the sensor that heard the phone most often in this spell has heard it."""
     most = 1.0
     for reading in range(len(sensor)):
@@ -132,7 +151,7 @@ def _average(by, dbm, times, sensor, signal_dbm):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, error_model="numpy")
-def _again(times):  # type: ignore[no-untyped-def]
+def _again(times: float) -> float:
     """How much the nth frame from one place adds to what the first one said: frames average out, walls do not."""
     frame = FRAME_DB**2 / PLACE_DB**2
     return (1 + frame) * (1 / (1 + frame / times) - 1 / (1 + frame / max(times - 1, 1)))

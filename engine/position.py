@@ -18,7 +18,7 @@ import numpy.typing as npt
 from engine.belief import MIDDLE_DBM, Air, Heard, Rows, advance, nowhere
 from engine.cells import Floats, Ints, blur_of
 from engine.fixes import Fixes, explained
-from engine.motion import SPELL, watch
+from engine.motion import SPELL, Told, watch
 from engine.phones import LOUDNESS_DB, Phones
 from engine.plan import Plan
 from engine.radio import Radio
@@ -106,7 +106,7 @@ class Locator:
         fresh = tracks["level"] == UNPLACED
         away_ms = np.where(fresh, 0, at_ms - tracks["at_ms"])
         first, away_s = np.searchsorted(device, np.arange(len(tracks) + 1)), (away_ms / 1_000).astype(np.float32)
-        motion = watch(tracks["spell"], at_ms, away_s, fresh, first, sensor, signal_dbm)
+        motion = watch(tracks["spell"], Told(at_ms, away_s, fresh, first, sensor, signal_dbm))
         # What is heard again soon is bent by the same walls and bodies, and says little new.
         soon = np.where(fresh, 1.0, np.minimum(away_ms / max(self._tuning.news_ms, 1), 1.0)).astype(np.float32)
         loudness = self._phones.loudness(tracks["loudness"])

@@ -71,7 +71,7 @@ def read_csv(path: Path, *, required: Sequence[str], name: str = "") -> tuple[li
 
 def _lines(rows: Iterator[list[str]], columns: list[str]) -> Iterator[Line]:
     while True:
-        number = rows.line_num + 1  # type: ignore[attr-defined]
+        number = rows.line_num + 1  # type: ignore[attr-defined]  # of csv.reader, whose type has no public name
         try:
             cells = next(rows, None)
         except csv.Error as problem:

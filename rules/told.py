@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from rules.book import Texts
 from rules.sayings import LANGUAGES
@@ -68,7 +69,7 @@ def told(seen: Iterable[tuple[str, str]]) -> list[Texts]:
             continue
         said = (match.expand(english), match.expand(chinese).replace(*_VISIT))
         sentence = {
-            language: _LENGTH.sub(lambda length, units=units: _spelt(length[0], units), text)  # type: ignore[misc]
+            language: _LENGTH.sub(partial(_spelt, units), text)
             for language, text, units in zip(LANGUAGES, said, _UNITS, strict=True)
         }
         if sentence not in sentences:
@@ -76,8 +77,8 @@ def told(seen: Iterable[tuple[str, str]]) -> list[Texts]:
     return sentences
 
 
-def _spelt(length: str, units: Mapping[str, str]) -> str:
-    parts = _UNIT.findall(length)
+def _spelt(units: Mapping[str, str], length: re.Match[str]) -> str:
+    parts = _UNIT.findall(length[0])
     coarse = [part for part in parts if part[1] != "s"] or parts
     said = " ".join(f"{number}{units[unit]}" for number, unit in coarse)
     return re.sub(r"\b1 days", "1 day", said)

@@ -26,8 +26,6 @@ THOROUGHFARES = frozenset({"corridor", "atrium", "entrance"})
 # How long a way takes: to get on (a lift is waited for), and then for each level.
 BOARD_MS = {"stairs": 2_000, "escalator": 3_000, "lift": 30_000}
 CLIMB_MS = {"stairs": 28_000, "escalator": 22_000, "lift": 12_000}
-# Crossing to a way that is not yet in sight, when more than one has to be taken.
-UNSEEN_LEG_M = 80.0
 
 # The eight neighbours of a cell, as (columns, rows).
 NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))

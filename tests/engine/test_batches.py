@@ -207,7 +207,8 @@ def test_a_hundred_thousand_hostile_payloads_are_counted_in_flat_memory(border):
         after = held_by_the_border()
     finally:
         tracemalloc.stop()
-    assert after - before < 16 * 1024
+    # Something kept of each payload, however little, would come to a megabyte; what is bounded may still fill up.
+    assert after - before < 128 * 1024
     assert border.refused.total() >= sent - border.unknown_handles.total() > 99_000
     assert {refused.sensor for refused in border.refused} == {"s-1", "s-2", STRANGER}
     assert give(border, batch(10**6)) == [2]

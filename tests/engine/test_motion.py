@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.motion import SPELL, watch
+from engine.motion import SPELL, Told, watch
 
 NOON_MS = 1_790_000_000_000
 EVERY_MS = 5_000
@@ -21,7 +21,8 @@ def watched():
             sensor = np.arange(len(dbm)) if sensors is None else sensors[number]
             told = np.array([NOON_MS + number * every_ms]), np.array([every_ms / 1_000], np.float32)
             first, fresh = np.array([0, len(dbm)]), np.array([number == 0])
-            motion = watch(spells, *told, fresh, first, np.asarray(sensor, np.intp), np.asarray(dbm, np.float32))
+            heard = np.asarray(sensor, np.intp), np.asarray(dbm, np.float32)
+            motion = watch(spells, Told(*told, fresh, first, *heard))
             found.append((float(motion.moved[0]), float(motion.news[0]), float(motion.walked_s[0])))
         return np.array(found).T
 
