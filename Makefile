@@ -46,9 +46,9 @@ test: setup  ## Style, types, laws and every test
 	.venv/bin/lint-imports
 	@$(call with_node,check)
 	@# Exit code 5 is "nothing selected", as when ARGS names tests of the other kind.
-	$(PY) -m pytest -m 'not e2e' --numprocesses 2 $(ARGS) || test $$? -eq 5
-	@# Whole programs want the machine to themselves: two malls at once lag behind their clocks.
-	$(PY) -m pytest -m e2e $(ARGS) || test $$? -eq 5
+	@# One process more than cores: there is always one that waits for a server, a browser or a clock.
+	$(PY) -m pytest -m 'not alone' --numprocesses 3 --no-loadscope-reorder $(ARGS) || test $$? -eq 5
+	$(PY) -m pytest -m alone $(ARGS) || test $$? -eq 5
 
 speed: setup  ## How fast it is, into tests/speed/report.json; ARGS='-k presence' for a part
 	@# One core is what is asked about, and linear algebra would take all there are.

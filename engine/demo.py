@@ -51,6 +51,7 @@ class Mall:
     """A demo that runs."""
 
     settings: Settings
+    http: httpx2.Client
     url: str
     broker_url: str
     key: Callable[[Role, str | int], str]  # whoever's access key
@@ -68,7 +69,7 @@ class Mall:
     def ask(self, path: str) -> Any:
         """What the API answers an operator."""
         key = {"Authorization": f"Bearer {self.key('operator', self.site)}"}
-        return httpx2.get(self.url + path, headers=key, timeout=10).json()
+        return self.http.get(path, headers=key).json()
 
     def first_with_a_coupon(self) -> int | None:
         """The first member whom a coupon reached in this demo, if there is one yet."""
@@ -136,6 +137,8 @@ def open_mall(settings: Settings, *, speed: float, members: int, others: int, se
             since = ledger.last_seq(tx)
         ledger.close()
         url = f"http://{settings.host}:{port}"
+        # One for all questions: each client of its own reads every certificate there is.
+        http = stack.enter_context(httpx2.Client(base_url=url, timeout=10))
         environment = os.environ | {
             "SOJOURN_DATA_FOLDER": str(folder),
             "SOJOURN_ZONES_PATH": str(settings.zones_path),
@@ -159,7 +162,7 @@ def open_mall(settings: Settings, *, speed: float, members: int, others: int, se
             )
 
         def serve() -> AbstractContextManager[None]:
-            return program("serve", answers=lambda: _answers(f"{url}/readyz"))
+            return program("serve", answers=lambda: _is_ready(http))
 
         # The crowd gets ready while the engine does, and knocks until it is let in.
         crowd = stack.enter_context(ExitStack())
@@ -168,6 +171,7 @@ def open_mall(settings: Settings, *, speed: float, members: int, others: int, se
         stack.enter_context(serve())
         yield Mall(
             settings=settings,
+            http=http,
             url=url,
             broker_url=broker_url,
             key=partial(access_key, keys.access),
@@ -189,9 +193,9 @@ def start_over(settings: Settings) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _answers(url: str) -> bool:
+def _is_ready(http: httpx2.Client) -> bool:
     try:
-        return httpx2.get(url, timeout=1).status_code == 200
+        return http.get("/readyz", timeout=1).status_code == 200
     except httpx2.TransportError:
         return False
 

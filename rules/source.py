@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from ruamel.yaml import YAML
@@ -247,7 +248,7 @@ class Fields(Mapping[str, Node]):
 
 
 class Source:
-    """A parsed document: its root node, the faults found so far, and the round-trip tree for editing."""
+    """A parsed document: its root node, the faults found so far, and the tree of its values, which nobody changes."""
 
     def __init__(self, text: str, name: str) -> None:
         """Parse YAML 1.2. Raises SourceError where it is no YAML at all."""
@@ -260,7 +261,7 @@ class Source:
             line = text.count("\n", 0, older.start()) + 1
             raise SourceError(name, [Fault(line, 1, "", f"YAML {older[1]} reads hours as numbers; drop the directive")])
         try:
-            self.tree = YAML(typ="rt").load(text)
+            self.tree = _tree(text)
         except MarkedYAMLError as problem:
             mark = problem.problem_mark or problem.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -281,6 +282,11 @@ class Source:
         """Raise SourceError if anything was wrong."""
         if self.faults:
             raise SourceError(self.name, dict.fromkeys(self.faults))
+
+
+@lru_cache(maxsize=8)  # whoever publishes a text has it checked, read and compared, and each begins here
+def _tree(text: str) -> Any:
+    return YAML(typ="rt").load(text)
 
 
 def _unreadable(problem: MarkedYAMLError) -> str:

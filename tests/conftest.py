@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import NoReturn
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 # Where everything must be present a skip hides a fault.
@@ -42,12 +45,35 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+# What takes longest begins first, so that nobody waits for it at the end; what starts a mall of its own, not at once.
+FIRST = ("e2e/test_broker_away", "e2e/pages", "accuracy", "rules/test_crashes", "rules/test_histories", "e2e")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole programs come last and are marked."""
-    for item in items:
-        if "e2e" in item.path.parts:
-            item.add_marker("e2e")
-    items.sort(key=lambda item: "e2e" in item.path.parts)
+    def turn(item: pytest.Item) -> tuple[bool, int]:
+        place = item.path.relative_to(ROOT / "tests").as_posix()
+        early = [number for number, name in enumerate(FIRST) if place.startswith(name)]
+        return item.get_closest_marker("alone") is not None, early[0] if early else len(FIRST)
+
+    items.sort(key=turn)
+
+
+class Together(LoadScopeScheduling):
+    """Gives whole files to a process, for their tests share what is costly; pages, which look at one mall, to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "pages" if "e2e/pages/" in file else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    return Together(config, log)
+
+
+def pytest_collection_finish() -> None:
+    # What was imported stays; to look through it again and again for garbage took a tenth of the time.
+    gc.collect()
+    gc.freeze()
 
 
 def _why(report: pytest.TestReport | pytest.CollectReport) -> str:

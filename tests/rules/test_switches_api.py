@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
+import structlog
 
+from engine.__main__ import main
 from tests.conftest import ROOT
 from tests.promoting import instant_ms
 
@@ -103,17 +104,40 @@ def test_nothing_arrives_on_a_channel_that_is_off_until_it_is_on_again(http, sit
     assert [one["offer"] for one in held] == ["lunch"]
 
 
-def test_the_command_line_switches_too(tmp_path):
-    def sojourn(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "engine", "switch", *words, "--data", str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+@pytest.fixture
+def terminal(tmp_path, monkeypatch, capsys):
+    """Types a command: what it prints, or where it must fail the one line that it ends with."""
+    monkeypatch.chdir(ROOT)
 
-    closed = sojourn("shop", "cafe-luna", "--off", "--until", "tomorrow", "--because", "burst pipe", "--by", "kim")
-    assert closed.stdout.startswith("shop cafe-luna: off until ") and "(burst pipe; kim)" in closed.stdout
-    assert sojourn().stdout == closed.stdout
-    assert sojourn("shop", "cafe-luna", "--on", "--by", "kim").stdout == "shop cafe-luna: on (kim)\n"
-    assert sojourn().stdout == "Nothing is switched off.\n"
-    assert json.loads(sojourn("mall", "--json").stdout)[0]["is_on"] is True
-    for words in (("pigeons",), ("shop", "nowhere", "--off"), ("shop", "cafe-luna", "--off", "--until", "never")):
-        wrong = sojourn(*words)
-        assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1), wrong.stderr
+    def sojourn(*words, fails=False):
+        monkeypatch.setattr(sys, "argv", ["sojourn", "switch", *words, "--data", str(tmp_path)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert ended.value.code == (2 if fails else 0), said.err
+        return said.err if fails else said.out
+
+    yield sojourn
+    structlog.reset_defaults()  # main has it write to the screen of this test
+
+
+def test_the_command_line_switches_too(terminal):
+    closed = terminal("shop", "cafe-luna", "--off", "--until", "tomorrow", "--because", "burst pipe", "--by", "kim")
+    assert closed.startswith("shop cafe-luna: off until ") and "(burst pipe; kim)" in closed
+    assert terminal() == closed
+    assert terminal("shop", "cafe-luna", "--on", "--by", "kim") == "shop cafe-luna: on (kim)\n"
+    assert terminal() == "Nothing is switched off.\n"
+    assert json.loads(terminal("mall", "--json"))[0]["is_on"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("pigeons",), "pigeons"),
+        (("shop", "nowhere", "--off"), "nowhere"),
+        (("shop", "cafe-luna", "--off", "--until", "never"), "never"),
+    ],
+)
+def test_what_cannot_be_switched_is_one_line_that_names_it(terminal, words, named):
+    said = terminal(*words, fails=True)
+    assert named in said and said.count("\n") == 1

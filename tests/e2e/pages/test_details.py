@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import Browse, Site
-from tests.e2e.test_pages import LANGUAGES, live, till
+from tests.e2e.pages.conftest import Browse, Site
+from tests.e2e.pages.test_pages import LANGUAGES, live, till
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Browse, Site
-from tests.e2e.test_page_details import OUT_OF_CARDS
-from tests.e2e.test_pages import DASHBOARDS, LANGUAGES, till, wallet
+from tests.e2e.pages.conftest import Browse, Site
+from tests.e2e.pages.test_details import OUT_OF_CARDS
+from tests.e2e.pages.test_pages import DASHBOARDS, LANGUAGES, till, wallet
 
 NO_KEY = "401"  # what a browser logs where nobody is signed in yet
 
