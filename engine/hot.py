@@ -8,12 +8,16 @@ the compiled form, and the rest is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 Convert = Callable[[Any], Any]
+
+# Where a connection notes that its statements set out without awaiting each other: see pipelined.
+PIPELINE = "sojourn.pipeline"
 
 
 class Hot:
@@ -47,13 +51,23 @@ class Hot:
         given = {**self._fixed, **values}
         for name, convert in self._binds.items():
             given[name] = convert(given[name])
-        cursor = tx.connection.cursor()
+        driver: Any = tx.connection.driver_connection
         if self._order is None:
+            cursor: psycopg.Cursor[Any] = psycopg.Cursor(driver)
             cursor.execute(self._text, {name: given[name] for name in self._names})
-            return Sent(cursor.fetchall, self._results)
-        cursor.execute(self._text, tuple([given[name] for name in self._order]))
+            pipeline: Any = tx.info.get(PIPELINE)
+
+            def fetch() -> Sequence[Any]:
+                if cursor.pgresult is None:
+                    # Never left to the cursor: it would have the answers come without the state of the transaction,
+                    # and the driver take an open one for none.
+                    pipeline.sync()
+                return cursor.fetchall()
+
+            return Sent(fetch, self._results)
+        answer = driver.execute(self._text, tuple([given[name] for name in self._order]))
         # To SQLite a statement goes on until its rows are taken, and a savepoint waits for that.
-        taken = cursor.fetchall()
+        taken = answer.fetchall() if self._results else []
         return Sent(lambda: taken, self._results)
 
 
@@ -73,26 +87,63 @@ class Sent:
         ]
 
 
-def pipelined(tx: sa.Connection) -> AbstractContextManager[Any]:
-    """A block whose hot statements set out for PostgreSQL without awaiting each other: whoever asks for rows waits for
-    all that were sent, and the end of the block for the rest. Only hot ones may be in it, for SQLAlchemy looks at each
-    answer at once. SQLite has no way to save."""
+@contextmanager
+def pipelined(tx: sa.Connection) -> Iterator[None]:
+    """Have hot statements on *tx* set out for PostgreSQL without awaiting each other, as long as the block lasts.
+
+    Whoever asks for rows waits for all that were sent, as every statement of SQLAlchemy does; what nobody asks about
+    is answered for by the commit. SQLite has no way to save.
+    """
+    if tx.dialect.name == "sqlite":
+        yield
+        return
     driver: Any = tx.connection.driver_connection
-    return nullcontext() if tx.dialect.name == "sqlite" else driver.pipeline()
+    info = tx.info
+    with driver.pipeline() as pipeline:
+
+        class Awaited(psycopg.Cursor[Any]):
+            """SQLAlchemy looks at each answer at once."""
+
+            def execute(self, *args: Any, **more: Any) -> Any:
+                super().execute(*args, **more)
+                pipeline.sync()
+                return self
+
+            def executemany(self, *args: Any, **more: Any) -> None:
+                super().executemany(*args, **more)
+                pipeline.sync()
+
+        driver.cursor_factory, info[PIPELINE] = Awaited, pipeline
+        try:
+            yield
+        finally:
+            driver.cursor_factory = psycopg.Cursor
+            del info[PIPELINE]
+
+
+def send(tx: sa.Connection, command: str) -> Any:
+    """Give a *command* without values or rows on its way: the driver's cursor that will have its outcome."""
+    driver: Any = tx.connection.driver_connection
+    return driver.execute(command) if tx.dialect.name == "sqlite" else psycopg.Cursor(driver).execute(command)
+
+
+def settle(tx: sa.Connection) -> None:
+    """Wait until all that was sent is done. Raises what was wrong with the first of it."""
+    pipeline = tx.info.get(PIPELINE)
+    if pipeline is not None:
+        pipeline.sync()
 
 
 @contextmanager
 def nested(tx: sa.Connection) -> Iterator[None]:
     """A part of a transaction that is undone by itself when the block raises."""
-    cursor = tx.connection.cursor()
+    send(tx, "SAVEPOINT nested")
     try:
-        cursor.execute("SAVEPOINT nested")
-        try:
-            yield
-        except BaseException:
-            cursor.execute("ROLLBACK TO SAVEPOINT nested")
-            cursor.execute("RELEASE SAVEPOINT nested")
-            raise
-        cursor.execute("RELEASE SAVEPOINT nested")
-    finally:
-        cursor.close()
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):
+            settle(tx)  # whatever else was wrong is undone too
+        send(tx, "ROLLBACK TO SAVEPOINT nested")
+        send(tx, "RELEASE SAVEPOINT nested")
+        raise
+    send(tx, "RELEASE SAVEPOINT nested")

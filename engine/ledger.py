@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import schema, tables
 from engine.events import Moment
-from engine.hot import Hot
+from engine.hot import Hot, send
 from engine.writers import APPENDED, Writers
 
 # Any constant will do, as long as only writers take it.
@@ -86,11 +87,9 @@ class Ledger:
         with self.database.connect() as tx, tx.begin():
             yield tx
 
-    def append(self, tx: sa.Connection, events: Sequence[Moment], *, heard_real_ms: int) -> int:
-        """Number the events that are not there yet; how many were new. A repeated id is a repeated cause."""
-        if not events:
-            return 0
-        new = 0
+    def append(self, tx: sa.Connection, events: Sequence[Moment], *, heard_real_ms: int) -> None:
+        """Number the events that are not there yet. A repeated id is a repeated cause."""
+        appended = tx.info[APPENDED]
         for start in range(0, len(events), ROWS_PER_INSERT):
             rows = [
                 {
@@ -105,12 +104,10 @@ class Ledger:
                 for event in events[start : start + ROWS_PER_INSERT]
             ]
             if len(rows) <= FEW:
-                numbers = [each["seq"] for row in rows for each in self._append_one(tx, row)]
+                appended += [self._append_one.send(tx, row).rows for row in rows]
             else:
-                numbers = list(tx.execute(self._append, rows).scalars())
-            tx.info[APPENDED] = max(numbers, default=tx.info[APPENDED])
-            new += len(numbers)
-        return new
+                numbers = tx.execute(self._append, rows).mappings().all()
+                appended.append(partial(list, numbers))
 
     def since(self, tx: sa.Connection, seq: int, limit: int) -> list[Recorded]:
         """The events numbered above *seq*, oldest first."""
@@ -185,6 +182,7 @@ class Ledger:
         return True
 
     def close(self) -> None:
+        self._writers.close()
         self.database.dispose()
 
 
@@ -193,12 +191,12 @@ def open_database(url: str) -> sa.Engine:
     if url.startswith("postgresql://"):
         on_psycopg = url.replace("postgresql://", "postgresql+psycopg://", 1)
         database = sa.create_engine(on_psycopg, pool_size=8, max_overflow=24)
-        # One message, and the lock is held until the commit.
-        begin_writing = f"BEGIN; SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+        # The lock is held until the commit. It is a statement of its own, or the first would see what was before it.
+        begin_writing: tuple[str, ...] = ("BEGIN", f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
     else:
         database = sa.create_engine(url, connect_args={"timeout": 30})
         # A writer that begins by reading could meet a newer database when it comes to write; IMMEDIATE cannot.
-        begin_writing = "BEGIN IMMEDIATE"
+        begin_writing = ("BEGIN IMMEDIATE",)
 
     @sa.event.listens_for(database, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -213,7 +211,8 @@ def open_database(url: str) -> sa.Engine:
     @sa.event.listens_for(database, "begin")
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql(begin_writing if writes else "BEGIN")
+        for command in begin_writing if writes else ("BEGIN",):
+            send(connection, command)
 
     return database
 

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.events import id_of
-from engine.hot import nested, pipelined
+from engine.hot import nested
 from engine.ledger import Ledger
 from rules.book import AT_ONCE, THE_MALL, Redeem
 from rules.budgets import Budgets, Charge, Exhausted
@@ -140,19 +140,18 @@ class Coupons:
         """Give a coupon and queue its delivery. None when that coupon was given before. Raises Refused."""
         row = vars(new) | {"id": new.id}
         given = moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)
-        with pipelined(tx):
-            if new.supersedes is not None:
-                self._sweep(tx, new)  # what ran out is not superseded
-            try:
-                self._put(tx, new)
-            except Refused:
-                # Nearly always all is well: only now it is asked whether this is a repeat, and what stood in the way.
-                if self._given(tx, {"coupon": new.id}):
-                    return None
-                if not self._sweep(tx, new):
-                    raise
-                self._put(tx, new)
-            self._tell(tx, [given], new.heard_real_ms)
+        if new.supersedes is not None:
+            self._sweep(tx, new)  # what ran out is not superseded
+        try:
+            self._put(tx, new)
+        except Refused:
+            # Nearly always all is well: only now it is asked whether this is a repeat, and what stood in the way.
+            if self._given(tx, {"coupon": new.id}):
+                return None
+            if not self._sweep(tx, new):
+                raise
+            self._put(tx, new)
+        self._tell(tx, [given], new.heard_real_ms)
         return new.id
 
     def refusal(self, tx: sa.Connection, new: New) -> Refused | None:

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from pydantic import BaseModel, Field
 
 from engine.events import id_of
-from engine.hot import pipelined
 from engine.ledger import Ledger
 from engine.problems import Problem
 from rules.budgets import Budgets
@@ -173,11 +172,10 @@ class Till:
         event = moment(
             CouponRedeemed, row, now_ms, row["uses"], redemption=redemption_id, shop=shop, amount_minor=amount_minor
         )
-        with pipelined(tx):
-            self._enter(tx, line | paid)
-            self._notes(tx, row["id"], Act.REDEEM, now_ms, f"shop:{shop}", redemption_id)
-            self._budgets.spend(tx, row["budgets"], shop, reserved=-row["reserve"], spent=row["cost"])
-            self._ledger.append(tx, [event], heard_real_ms=heard_real_ms)
+        self._enter(tx, line | paid)
+        self._notes(tx, row["id"], Act.REDEEM, now_ms, f"shop:{shop}", redemption_id)
+        self._budgets.spend(tx, row["budgets"], shop, reserved=-row["reserve"], spent=row["cost"])
+        self._ledger.append(tx, [event], heard_real_ms=heard_real_ms)
         return Spent(
             redemption=redemption_id, coupon=row["id"], offer=row["offer"], title=row["title"], shop=shop,
             redeemed_ms=now_ms, undo_until_ms=now_ms + UNDO_MS,

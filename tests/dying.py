@@ -223,24 +223,23 @@ def _die_before(database: sa.Engine, nth: int) -> None:
         if next(sent) == nth:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    class Dying(psycopg.Cursor[Any]):
-        def execute(self, *args: Any, **more: Any) -> Any:
-            step()
-            return super().execute(*args, **more)
+    if database.dialect.name == "sqlite":
 
-        def executemany(self, *args: Any, **more: Any) -> Any:
-            step()
-            return super().executemany(*args, **more)
-
-    @sa.event.listens_for(database, "connect")
-    def watch(connection: Any, _record: Any) -> None:
-        if database.dialect.name == "sqlite":
+        @sa.event.listens_for(database, "connect")
+        def watch(connection: Any, _record: Any) -> None:
             connection.set_trace_callback(step)  # SQLite itself calls it, whoever sends the statement
-        else:
-            connection.cursor_factory = Dying
 
-    if database.dialect.name != "sqlite":
-        sa.event.listen(database, "commit", step)
+        return
+    for name in ("execute", "executemany"):
+        setattr(psycopg.Cursor, name, _after(step, getattr(psycopg.Cursor, name)))
+
+
+def _after(step: Callable[..., None], method: Callable[..., Any]) -> Callable[..., Any]:
+    def stepping(*args: Any, **more: Any) -> Any:
+        step()
+        return method(*args, **more)
+
+    return stepping
 
 
 def _act_and_die(url: str, act: str, member: int, nth: int) -> None:
