@@ -18,6 +18,7 @@ Convert = Callable[[Any], Any]
 
 # Where a connection notes that its statements set out without awaiting each other: see pipelined.
 PIPELINE = "sojourn.pipeline"
+ALWAYS = sa.literal_column("1") == sa.literal_column("1")
 
 
 class Hot:
@@ -46,6 +47,11 @@ class Hot:
         """Run it with *values*; the rows it returns, by column."""
         return self.send(tx, values).rows()
 
+    @property
+    def returns(self) -> bool:
+        """Whether it returns rows at all."""
+        return bool(self._results)
+
     def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Sent:
         """The same, where its rows are wanted later or not at all: see pipelined."""
         given = {**self._fixed, **values}
@@ -69,6 +75,38 @@ class Hot:
         # To SQLite a statement goes on until its rows are taken, and a savepoint waits for that.
         taken = answer.fetchall() if self._results else []
         return Sent(lambda: taken, self._results)
+
+
+class Chain:
+    """A statement that decides, and others that follow if it returned a row: one message to PostgreSQL, and to SQLite
+    one after the other.
+
+    follow  make an INSERT or UPDATE that is to have this condition
+    """
+
+    def __init__(
+        self, dialect: sa.Dialect, decides: Any, follow: Iterable[Callable[[sa.ColumnElement[bool]], Any]]
+    ) -> None:
+        if dialect.name == "sqlite":
+            self._decides = Hot(dialect, decides)
+            self._follow = [Hot(dialect, each(ALWAYS)) for each in follow]
+            return
+        decided = decides.cte("decided")
+        if_so = sa.exists(sa.select(sa.literal_column("1")).select_from(decided))
+        parts = [each(if_so).cte(f"part_{n}") for n, each in enumerate(follow)]
+        returned = [decided, *(part for part in parts if part.element._returning)]
+        counts = [sa.select(sa.func.count()).select_from(part).scalar_subquery() for part in returned]
+        self._decides = Hot(dialect, sa.select(*(c.label(f"n_{n}") for n, c in enumerate(counts))).add_cte(*parts))
+
+    def __call__(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[int]:
+        """Run it with *values*: how many rows each statement returned, of those that return some."""
+        decided = self._decides(tx, values)
+        if tx.dialect.name != "sqlite":
+            return list(decided[0].values())
+        if not decided:
+            return [0]
+        rows = [each(tx, values) for each in self._follow]
+        return [len(decided), *(len(found) for each, found in zip(self._follow, rows, strict=True) if each.returns)]
 
 
 class Sent:

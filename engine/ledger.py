@@ -45,6 +45,11 @@ class Recorded(NamedTuple):
     event: Moment
 
 
+def written(value: object) -> str:
+    """*value* as columns of JSON hold it."""
+    return msgspec.json.encode(value).decode()
+
+
 class Ledger:
     """One database. Reads and writes are transactions that the caller opens and that end with the block."""
 
@@ -188,13 +193,14 @@ class Ledger:
 
 def open_database(url: str) -> sa.Engine:
     """The SQLAlchemy engine of a ledger URL: sqlite:////path/to/file or postgresql://user@host/name."""
+    as_json: dict[str, Any] = {"json_serializer": written, "json_deserializer": msgspec.json.decode}
     if url.startswith("postgresql://"):
         on_psycopg = url.replace("postgresql://", "postgresql+psycopg://", 1)
-        database = sa.create_engine(on_psycopg, pool_size=8, max_overflow=24)
+        database = sa.create_engine(on_psycopg, pool_size=8, max_overflow=24, **as_json)
         # The lock is held until the commit. It is a statement of its own, or the first would see what was before it.
         begin_writing: tuple[str, ...] = ("BEGIN", f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
     else:
-        database = sa.create_engine(url, connect_args={"timeout": 30})
+        database = sa.create_engine(url, connect_args={"timeout": 30}, **as_json)
         # A writer that begins by reading could meet a newer database when it comes to write; IMMEDIATE cannot.
         begin_writing = ("BEGIN IMMEDIATE",)
 

@@ -176,7 +176,9 @@ class Writers:
         frame = self._frame
         while frame is not None and frame.f_code.co_filename in (__file__, contextlib.__file__):
             frame = frame.f_back
-        return "somebody" if frame is None else f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
+        return (
+            "somebody" if frame is None else f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
+        )
 
     def _begin(self) -> Group:
         if self._tx is None:

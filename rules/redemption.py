@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -13,8 +12,9 @@ from engine.events import id_of
 from engine.ledger import Ledger
 from engine.problems import Problem
 from rules.budgets import Budgets
+from rules.capacity import containing
 from rules.codes import BadCode, Codes, parse
-from rules.coupons import Notes, Row, moment
+from rules.coupons import OF_EVENT, Notes, Row, moment
 from rules.events import CouponRedeemed, CouponRestored
 from rules.life import Act, State, after
 from rules.tables import LIVE, STANDS, coupon, redemption
@@ -45,7 +45,6 @@ GOOD = sa.and_(
     sa.or_(_holder.is_(None), coupon.c.member == _holder),
     sa.cast(coupon.c.shops, sa.Text).like(sa.bindparam("for_shop"), escape="/"),
 )
-LITERALLY = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
 CHECK = sa.select(coupon).where(GOOD)
 SPEND = (
     sa.update(coupon)
@@ -56,7 +55,7 @@ SPEND = (
         ended_ms=_now_ms,
         uses=coupon.c.uses + 1,
     )
-    .returning(*coupon.c)
+    .returning(*(coupon.c[name] for name in (*OF_EVENT, "uses", "cost", "funder", "reserve", "budgets", "title")))
 )
 LINE_COLUMNS = tuple(column.name for column in redemption.c if column.name != "restored_ms")
 
@@ -229,10 +228,9 @@ class Till:
 
     def _good_at(self, asked: Asked, typed: str) -> dict[str, object]:
         """What GOOD is asked about. Raises Problem not-found for what is no code."""
-        quoted = json.dumps(asked.shop).translate(LITERALLY)
         return {
             "digest": self._digest(typed), "now_ms": asked.now_ms, "minute": self._minute(asked.now_ms),
-            "amount": asked.amount_minor, "holder": asked.holder, "for_shop": f"%{quoted}%",
+            "amount": asked.amount_minor, "holder": asked.holder, "for_shop": containing(asked.shop),
         }  # fmt: skip
 
     def _minute(self, now_ms: int) -> int:

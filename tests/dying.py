@@ -29,8 +29,9 @@ from rules.book import Mall
 from rules.budgets import Charge
 from rules.channels import Channels
 from rules.codes import Codes
-from rules.coupons import Coupons, New, Refused
+from rules.coupons import Coupons, Refused
 from rules.events import CouponEvent
+from rules.giving import New
 from rules.outbox import Outbox
 from rules.promote import Promotion
 from rules.reading import parse_book

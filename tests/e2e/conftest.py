@@ -24,8 +24,9 @@ from engine.serve import PAGES_FOLDER
 from engine.settings import Settings
 from rules.book import Redeem
 from rules.codes import Codes
-from rules.coupons import Coupons, New
+from rules.coupons import Coupons
 from rules.events import CouponEvent
+from rules.giving import New
 from rules.recall import Decision, Recall
 from rules.tables import LIVE, coupon, publication
 from rules.when import Line

@@ -23,8 +23,9 @@ from rules import journey
 from rules.book import Book, Mall
 from rules.budgets import Charge
 from rules.codes import Codes
-from rules.coupons import Coupons, New
+from rules.coupons import Coupons
 from rules.events import CouponEvent
+from rules.giving import New
 from rules.instance import Instance
 from rules.promote import Promotion
 from rules.reading import parse_book
