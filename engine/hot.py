@@ -15,6 +15,8 @@ import psycopg
 import sqlalchemy as sa
 
 Convert = Callable[[Any], Any]
+# Makes a statement that is to have this condition.
+Following = Callable[[sa.ColumnElement[bool]], Any]
 
 # Where a connection notes that its statements set out without awaiting each other: see pipelined.
 PIPELINE = "sojourn.pipeline"
@@ -31,12 +33,16 @@ class Hot:
         asked = None if columns is None else list(columns)
         compiled: Any = statement.compile(dialect=dialect, column_keys=asked)
         self._text = str(compiled)
-        self._fixed = {
+        converts = compiled._bind_processors
+        fixed = {
             name: value for name, value in compiled.params.items() if value is not None and name not in (asked or ())
         }
-        self._order: Sequence[str] | None = compiled.positiontup
-        self._names = tuple(compiled.params)
-        self._binds: dict[str, Convert] = dict(compiled._bind_processors)
+        self._fixed = {name: converts[name](value) if name in converts else value for name, value in fixed.items()}
+        self._named = compiled.positiontup is None
+        # The values in the order in which the text wants them, and how each is converted.
+        self._slots: list[tuple[str, Convert | None]] = [
+            (name, None if name in fixed else converts.get(name)) for name in compiled.positiontup or compiled.params
+        ]
         returned = statement.exported_columns if statement.is_select or statement._returning else ()
         self._results: list[tuple[int, str, Convert | None]] = [
             (place, column.key, column.type.dialect_impl(dialect).result_processor(dialect, None))
@@ -54,13 +60,12 @@ class Hot:
 
     def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Sent:
         """The same, where its rows are wanted later or not at all: see pipelined."""
-        given = {**self._fixed, **values}
-        for name, convert in self._binds.items():
-            given[name] = convert(given[name])
+        given = {**values, **self._fixed}
         driver: Any = tx.connection.driver_connection
-        if self._order is None:
+        if self._named:
             cursor: psycopg.Cursor[Any] = psycopg.Cursor(driver)
-            cursor.execute(self._text, {name: given[name] for name in self._names})
+            named = {name: given[name] if c is None else c(given[name]) for name, c in self._slots}
+            cursor.execute(self._text, named)
             pipeline: Any = tx.info.get(PIPELINE)
 
             def fetch() -> Sequence[Any]:
@@ -71,42 +76,60 @@ class Hot:
                 return cursor.fetchall()
 
             return Sent(fetch, self._results)
-        answer = driver.execute(self._text, tuple([given[name] for name in self._order]))
+        answer = driver.execute(self._text, [given[name] if c is None else c(given[name]) for name, c in self._slots])
         # To SQLite a statement goes on until its rows are taken, and a savepoint waits for that.
         taken = answer.fetchall() if self._results else []
         return Sent(lambda: taken, self._results)
 
 
 class Chain:
-    """A statement that decides, and others that follow if it returned a row: one message to PostgreSQL, and to SQLite
-    one after the other.
+    """Statements of one act: one message to PostgreSQL, and to SQLite one after the other.
 
-    follow  make an INSERT or UPDATE that is to have this condition
+    decides  a statement without whose row the others do not happen; None where nothing is to be decided any more
+    follow   make the others
     """
 
-    def __init__(
-        self, dialect: sa.Dialect, decides: Any, follow: Iterable[Callable[[sa.ColumnElement[bool]], Any]]
-    ) -> None:
+    def __init__(self, dialect: sa.Dialect, decides: Any | None, follow: Iterable[Following]) -> None:
         if dialect.name == "sqlite":
-            self._decides = Hot(dialect, decides)
-            self._follow = [Hot(dialect, each(ALWAYS)) for each in follow]
+            self._first = None if decides is None else Hot(dialect, decides)
+            self._rest = [Hot(dialect, each(ALWAYS)) for each in follow]
             return
-        decided = decides.cte("decided")
-        if_so = sa.exists(sa.select(sa.literal_column("1")).select_from(decided))
+        decided = [] if decides is None else [decides.cte("decided")]
+        if_so = sa.exists(sa.select(sa.literal_column("1")).select_from(*decided)) if decided else ALWAYS
         parts = [each(if_so).cte(f"part_{n}") for n, each in enumerate(follow)]
-        returned = [decided, *(part for part in parts if part.element._returning)]
-        counts = [sa.select(sa.func.count()).select_from(part).scalar_subquery() for part in returned]
-        self._decides = Hot(dialect, sa.select(*(c.label(f"n_{n}") for n, c in enumerate(counts))).add_cte(*parts))
+        told = [part for part in (*decided, *parts) if part.element._returning]
+        answers = [sa.select(sa.func.array_agg(part.c[0])).scalar_subquery().label(part.name) for part in told]
+        self._first, self._rest = Hot(dialect, sa.select(*answers).add_cte(*parts)), []
 
-    def __call__(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[int]:
-        """Run it with *values*: how many rows each statement returned, of those that return some."""
-        decided = self._decides(tx, values)
+    def __call__(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[list[Any]]:
+        """Run it with *values*: of each statement that returns something its first column; [[]] if nothing happened."""
+        return self.send(tx, values)()
+
+    def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Callable[[], list[list[Any]]]:
+        """The same, where the answer is wanted later or not at all."""
         if tx.dialect.name != "sqlite":
-            return list(decided[0].values())
-        if not decided:
-            return [0]
-        rows = [each(tx, values) for each in self._follow]
-        return [len(decided), *(len(found) for each, found in zip(self._follow, rows, strict=True) if each.returns)]
+            assert self._first is not None
+            sent = self._first.send(tx, values)
+            return lambda: [found or [] for found in sent.rows()[0].values()]
+        found: list[list[Any]] = []
+        if self._first is not None:
+            found.append(self._first.send(tx, values).column())
+            if not found[0]:
+                return lambda: found
+        for each in self._rest:
+            answer = each.send(tx, values)
+            if each.returns:
+                found.append(answer.column())
+        return lambda: found
+
+
+def inserting(table: sa.Table, row: Mapping[str, object], if_so: sa.ColumnElement[bool]) -> Any:
+    """An INSERT as a part of a Chain. row: column -> the name of its value, or a literal."""
+    values = [
+        value if isinstance(value, sa.ColumnElement) else sa.bindparam(str(value), type_=table.c[name].type)
+        for name, value in row.items()
+    ]
+    return sa.insert(table).from_select(list(row), sa.select(*values).where(if_so))
 
 
 class Sent:
@@ -123,6 +146,10 @@ class Sent:
             {key: row[place] if convert is None else convert(row[place]) for place, key, convert in self._results}
             for row in self._fetch()
         ]
+
+    def column(self) -> list[Any]:
+        """The first column of what it returned, as the driver gave it; to be asked once."""
+        return [row[0] for row in self._fetch()]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -94,25 +94,30 @@ class Ledger:
 
     def append(self, tx: sa.Connection, events: Sequence[Moment], *, heard_real_ms: int) -> None:
         """Number the events that are not there yet. A repeated id is a repeated cause."""
-        appended = tx.info[APPENDED]
         for start in range(0, len(events), ROWS_PER_INSERT):
-            rows = [
-                {
-                    "id": event.id,
-                    "kind": event.__struct_config__.tag,
-                    "at_ms": event.at_ms,
-                    "heard_real_ms": heard_real_ms,
-                    "member": event.member,
-                    "visit": event.visit,
-                    "body": msgspec.json.encode(event),
-                }
-                for event in events[start : start + ROWS_PER_INSERT]
-            ]
+            rows = [_row(event, heard_real_ms) for event in events[start : start + ROWS_PER_INSERT]]
             if len(rows) <= FEW:
-                appended += [self._append_one.send(tx, row).rows for row in rows]
+                for row in rows:
+                    self.numbered(tx, self._append_one.send(tx, row).column)
             else:
-                numbers = tx.execute(self._append, rows).mappings().all()
-                appended.append(partial(list, numbers))
+                numbers = tx.execute(self._append, rows).scalars().all()
+                self.numbered(tx, partial(list, numbers))
+
+    def appending(self, if_so: sa.ColumnElement[bool]) -> Any:
+        """What *append* does of one event, as a part of a Chain; *told* has its values, and *numbered* wants its
+        answer."""
+        event = {name: sa.bindparam(f"event_{name}", type_=tables.event.c[name].type) for name in EVENT_COLUMNS}
+        statement = self.insert(tables.event).from_select(list(event), sa.select(*event.values()).where(if_so))
+        return statement.on_conflict_do_nothing(index_elements=["id"]).returning(tables.event.c.seq)
+
+    @staticmethod
+    def told(event: Moment, heard_real_ms: int) -> dict[str, object]:
+        return {f"event_{name}": value for name, value in _row(event, heard_real_ms).items()}
+
+    @staticmethod
+    def numbered(tx: sa.Connection, numbers: Callable[[], list[int]]) -> None:
+        """*numbers* will tell, once *tx* is committed, which ones new events were given in it."""
+        tx.info[APPENDED].append(numbers)
 
     def since(self, tx: sa.Connection, seq: int, limit: int) -> list[Recorded]:
         """The events numbered above *seq*, oldest first."""
@@ -189,6 +194,18 @@ class Ledger:
     def close(self) -> None:
         self._writers.close()
         self.database.dispose()
+
+
+def _row(event: Moment, heard_real_ms: int) -> dict[str, object]:
+    return {
+        "id": event.id,
+        "kind": event.__struct_config__.tag,
+        "at_ms": event.at_ms,
+        "heard_real_ms": heard_real_ms,
+        "member": event.member,
+        "visit": event.visit,
+        "body": msgspec.json.encode(event),
+    }
 
 
 def open_database(url: str) -> sa.Engine:

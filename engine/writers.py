@@ -22,7 +22,7 @@ from psycopg.pq import TransactionStatus
 
 from engine.hot import nested, pipelined, send, settle
 
-# Where a transaction notes what tells the rows it appended, once it is committed: a list of functions.
+# Where a transaction notes what will tell, once it is committed, which numbers it appended: a list of functions.
 APPENDED = "sojourn.appended"
 # A group takes in nobody any more once it is as old as this: the first of it has waited long enough. With a commit of
 # some milliseconds it is large enough to make hundreds durable at once.
@@ -39,7 +39,7 @@ class Group:
     def __init__(self, tx: sa.Connection, open_s: float) -> None:
         """open_s  for how long others may follow the first"""
         self.tx = tx
-        self._appended: list[Callable[[], list[dict[str, Any]]]] = []
+        self._appended: list[Callable[[], list[int]]] = []
         tx.info[APPENDED] = self._appended
         self._transaction = tx.begin()
         self._closes_s, self._writers = time.monotonic() + open_s, 0
@@ -77,7 +77,7 @@ class Group:
             if self._problem is None:
                 _commit(self.tx)
                 self._transaction.commit()
-                committed(max((row["seq"] for rows in self._appended for row in rows()), default=0))
+                committed(max((number for numbers in self._appended for number in numbers()), default=0))
             else:
                 self._transaction.rollback()
         except BaseException as problem:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from engine.hot import Hot
 from engine.ledger import Ledger
 from rules.tables import budget
 
@@ -25,10 +26,8 @@ class Charge(NamedTuple):
 
 def fits(n: int) -> sa.ColumnElement[bool]:
     """Whether the *n*th charge has *reserve* left to set aside."""
-    row = _row(n)
-    mine = sa.and_(budget.c.scope == row["scope"], budget.c.span == row["span"])
-    held = sa.select(budget.c.reserved + budget.c.spent).where(mine).scalar_subquery()
-    return sa.func.coalesce(held, 0) + RESERVE <= row["cap"]
+    held = sa.select(budget.c.reserved + budget.c.spent).where(_mine(n)).scalar_subquery()
+    return sa.func.coalesce(held, 0) + RESERVE <= _row(n)["cap"]
 
 
 def reserving(ledger: Ledger, charges: int, if_so: sa.ColumnElement[bool]) -> Any:
@@ -59,7 +58,8 @@ class Budgets:
     """The budgets of one ledger; every method works inside the transaction it is given."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._move = ledger.hot(MOVE)
+        self._ledger = ledger
+        self._moves: dict[int, Hot] = {}  # by how many they move
 
     @staticmethod
     def lacking(tx: sa.Connection, charges: Iterable[Charge], amount: int) -> Charge | None:
@@ -79,15 +79,25 @@ class Budgets:
 
     def move(self, tx: sa.Connection, budgets: Iterable[Any], *, reserved: int = 0, spent: int = 0) -> None:
         """Add to what is reserved and spent of every [scope, span]; a negative amount takes away."""
-        for scope, span in sorted(budgets):
-            self._move(tx, {"of": scope, "during": span, "reserving": reserved, "spending": spent})
+        chosen = list(budgets)
+        if not chosen:
+            return
+        move = self._moves.get(len(chosen)) or self._moves.setdefault(len(chosen), self._ledger.hot(_move(len(chosen))))
+        values: dict[str, object] = {"reserving": reserved, "spending": spent}
+        for n, (scope, span) in enumerate(chosen):
+            values |= {f"scope_{n}": scope, f"span_{n}": span}
+        move(tx, values)
 
 
-MOVE = (
-    sa.update(budget)
-    .where(budget.c.scope == sa.bindparam("of"), budget.c.span == sa.bindparam("during"))
-    .values(
-        reserved=budget.c.reserved + sa.bindparam("reserving", type_=sa.BigInteger),
-        spent=budget.c.spent + sa.bindparam("spending", type_=sa.BigInteger),
+def _mine(n: int) -> sa.ColumnElement[bool]:
+    row = _row(n)
+    return sa.and_(budget.c.scope == row["scope"], budget.c.span == row["span"])
+
+
+def _move(budgets: int) -> sa.Update:
+    changed = {"reserved": "reserving", "spent": "spending"}
+    return (
+        sa.update(budget)
+        .where(sa.or_(*map(_mine, range(budgets))))
+        .values({name: budget.c[name] + sa.bindparam(by, type_=sa.BigInteger) for name, by in changed.items()})
     )
-)

@@ -6,25 +6,21 @@ coupon_event with actor and reason, and an event in the ledger that journeys and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.events import id_of
 from engine.hot import nested
 from engine.ledger import Ledger
 from rules.budgets import Budgets
 from rules.capacity import Capacity, Room
 from rules.codes import Codes
-from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponOpened, CouponSuperseded, CouponVoided
+from rules.events import CouponExpired, CouponMoment, CouponOpened, CouponSuperseded, CouponVoided, moment
 from rules.giving import Giving, New
 from rules.life import Act, State, after
 from rules.tables import LIVE, coupon, coupon_event
-
-Row = Mapping[Any, Any]  # a row of the table coupon
 
 # Built once: building a statement costs more than running it.
 NOW_MS = sa.bindparam("now_ms", type_=sa.BigInteger)
@@ -78,8 +74,6 @@ class Coupons:
 
     def issue(self, tx: sa.Connection, new: New) -> str | None:
         """Give a coupon and queue its delivery. None when that coupon was given before. Raises Refused."""
-        row = vars(new) | {"id": new.id}
-        given = moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)
         if new.supersedes is not None:
             self._sweep(tx, new)  # what ran out is not superseded
         try:
@@ -91,7 +85,6 @@ class Coupons:
             if not self._sweep(tx, new):
                 raise
             self._put(tx, new)
-        self._tell(tx, [given], new.heard_real_ms)
         return new.id
 
     def refusal(self, tx: sa.Connection, new: New) -> Refused | None:
@@ -178,24 +171,3 @@ class Notes:
 
     def __call__(self, tx: sa.Connection, coupon_id: str, act: Act, at_ms: int, actor: str, reason: str) -> None:
         self._insert(tx, {"coupon": coupon_id, "act": act, "at_ms": at_ms, "actor": actor, "reason": reason})
-
-
-# What *moment* asks of a coupon's row.
-OF_EVENT = ("id", "member", "visit", "offer", "journey", "instance", "step", "rung")
-
-
-def moment(kind: type[CouponMoment], row: Row, at_ms: int, *which: object, **more: object) -> CouponMoment:
-    """The event of *kind* that befell a coupon; *which* tells apart what can befall it more than once."""
-    return kind(
-        id=id_of(kind.__struct_config__.tag, row["id"], *which),
-        at_ms=at_ms,
-        member=row["member"],
-        visit=row["visit"],
-        coupon=row["id"],
-        offer=row["offer"],
-        journey=row["journey"],
-        instance=row["instance"],
-        step=row["step"],
-        rung=row["rung"],
-        **more,
-    )

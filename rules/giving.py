@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from engine.events import id_of
-from engine.hot import ALWAYS, Chain
+from engine.hot import ALWAYS, Chain, Following, inserting
 from engine.ledger import Ledger
 from rules.book import AT_ONCE, THE_MALL, Redeem
 from rules.budgets import Charge, charged, fits, reserving
 from rules.capacity import Room, asked, taken
 from rules.codes import Codes, tail
+from rules.events import CouponIssued, moment
 from rules.life import Act, after
 from rules.tables import coupon, coupon_event, outbox
 
@@ -23,6 +24,13 @@ from rules.tables import coupon, coupon_event, outbox
 FIRST = {"state": after(None, Act.ISSUE), "uses": 0}
 LATER = ("opened_ms", "redeemed_ms", "ended_ms", "superseded_by")
 GIVEN = tuple(column for column in coupon.c if column.name not in (*LATER, *FIRST))
+# What follows: columns and the names of their values.
+NOTE = {"coupon": "id", "act": sa.literal(Act.ISSUE), "at_ms": "issued_ms", "actor": "actor", "reason": "cause"}
+PARCEL = {
+    **{name: name for name in ("member", "instance", "step", "rung", "heard_real_ms")},
+    "id": "parcel", "coupon": "id", "channel": sa.literal("inbox"), "not_before_ms": "issued_ms",
+    "expires_ms": "parcel_expires_ms", "state": sa.literal("queued"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,11 +87,9 @@ class New:
         return Shape(len(self.budgets), tuple((room.scope, room.is_of_live) for room in self.rooms))
 
     def values(self, codes: Codes, turn: int) -> dict[str, object]:
-        """What is written of it, in words of Giving; its code is the *turn*th that it could have."""
+        """What Giving writes beside what stands here; its code is the *turn*th that it could have."""
         code, redeem = codes.of(self.id, turn), self.redeem
         found: dict[str, object] = {
-            "id": self.id,
-            **vars(self),
             "title": dict(self.title),
             "terms": None if self.terms is None else dict(self.terms),
             "why": dict(self.why),
@@ -120,45 +126,36 @@ class Giving:
         self._chains: dict[Shape, Chain] = {}
 
     def __call__(self, tx: sa.Connection, new: New, turn: int) -> bool:
-        """Write the coupon with its money, its first line and its outbox row, or nothing; whether it was written.
+        """Write the coupon with its money, first line, outbox row and event, or nothing; whether it was written.
 
         Not written: its member holds another, it was given before, its code is another's, or room or money is short.
         """
-        chain = self._chains.get(new.shape) or self._chains.setdefault(new.shape, self._chain(new.shape))
-        given, *money = chain(tx, new.values(self._codes, turn))
-        if given and sum(money) < len(new.budgets):
+        shape = new.shape
+        chain = self._chains.get(shape) or self._chains.setdefault(shape, self._chain(shape))
+        row = {"id": new.id, **vars(new)}
+        event = moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)
+        told = self._ledger.told(event, new.heard_real_ms)
+        given, *more = chain(tx, row | new.values(self._codes, turn) | told)
+        if not given:
+            return False
+        numbers, *reserved = more
+        if sum(map(len, reserved)) < len(new.budgets):
             raise RuntimeError(f"money for coupon {new.id} was there and was not: two write to this ledger at once")
-        return bool(given)
+        self._ledger.numbered(tx, partial(list, numbers))
+        return True
 
     def _chain(self, shape: Shape) -> Chain:
         wanted = [ALWAYS, *map(fits, range(shape.charges))]
         for n, kind in enumerate(shape.rooms):
-            wanted.append(taken(*kind, n).scalar_subquery() < _value(f"most_{n}", sa.Integer))
-        row = {column.name: _value(column.name, column.type) for column in GIVEN}
+            wanted.append(taken(*kind, n).scalar_subquery() < sa.bindparam(f"most_{n}", type_=sa.Integer))
+        row = {column.name: sa.bindparam(column.name, type_=column.type) for column in GIVEN}
         row |= {name: sa.literal(value) for name, value in FIRST.items()}
         decides = self._ledger.insert(coupon).from_select(list(row), sa.select(*row.values()).where(*wanted))
-        follow = [partial(_following, coupon_event, NOTE), partial(_following, outbox, PARCEL)]
+        follow: list[Following] = [
+            partial(inserting, coupon_event, NOTE),
+            partial(inserting, outbox, PARCEL),
+            self._ledger.appending,
+        ]
         if shape.charges:
             follow.append(partial(reserving, self._ledger, shape.charges))
         return Chain(self._ledger.database.dialect, decides.on_conflict_do_nothing().returning(coupon.c.id), follow)
-
-
-def _value(name: str, kind: Any) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, type_=kind)
-
-
-def _following(table: sa.Table, row: Mapping[str, object], if_so: sa.ColumnElement[bool]) -> Any:
-    """An INSERT of *row*: column -> a value's name, or a literal."""
-    values = [
-        value if isinstance(value, sa.ColumnElement) else _value(str(value), table.c[name].type)
-        for name, value in row.items()
-    ]
-    return sa.insert(table).from_select(list(row), sa.select(*values).where(if_so))
-
-
-NOTE = {"coupon": "id", "act": sa.literal(Act.ISSUE), "at_ms": "issued_ms", "actor": "actor", "reason": "cause"}
-PARCEL = {
-    **{name: name for name in ("member", "instance", "step", "rung", "heard_real_ms")},
-    "id": "parcel", "coupon": "id", "channel": sa.literal("inbox"), "not_before_ms": "issued_ms",
-    "expires_ms": "parcel_expires_ms", "state": sa.literal("queued"),
-}  # fmt: skip

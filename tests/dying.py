@@ -153,7 +153,7 @@ def redeem(site: Site, member: int) -> object:
     code, at_ms = site.codes.of(new(member).id), NOON_MS + MINUTE_MS
     request = idempotency.Request(SHOP, "redemptions", f"redeem-{member}", {"code": code})
     act = lambda tx: site.till.redeem(tx, SHOP, code, at_ms, heard_real_ms=7).model_dump(mode="json")  # noqa: E731
-    answer = idempotency.once(site.ledger, request, at_ms, act)
+    answer = idempotency.Answers(site.ledger).once(request, at_ms, act)
     return answer.status, answer.body
 
 
@@ -161,7 +161,7 @@ def restore(site: Site, member: int) -> object:
     which, at_ms = id_of("redemption", new(member).id, 1), NOON_MS + 2 * MINUTE_MS
     request = idempotency.Request(SHOP, "restore", f"restore-{member}", {"redemption": which})
     act = lambda tx: site.till.restore(tx, SHOP, which, at_ms, heard_real_ms=8).model_dump(mode="json")  # noqa: E731
-    answer = idempotency.once(site.ledger, request, at_ms, act)
+    answer = idempotency.Answers(site.ledger).once(request, at_ms, act)
     return answer.status, answer.body
 
 
