@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import schema, tables
 from engine.events import Moment
-from engine.hot import Hot
+from engine.hot import Hot, send
 from engine.writers import APPENDED, Writers
 
 # Any constant will do, as long as only writers take it.
@@ -42,6 +43,11 @@ class Recorded(NamedTuple):
     seq: int
     heard_real_ms: int
     event: Moment
+
+
+def written(value: object) -> str:
+    """*value* as columns of JSON hold it."""
+    return msgspec.json.encode(value).decode()
 
 
 class Ledger:
@@ -86,31 +92,32 @@ class Ledger:
         with self.database.connect() as tx, tx.begin():
             yield tx
 
-    def append(self, tx: sa.Connection, events: Sequence[Moment], *, heard_real_ms: int) -> int:
-        """Number the events that are not there yet; how many were new. A repeated id is a repeated cause."""
-        if not events:
-            return 0
-        new = 0
+    def append(self, tx: sa.Connection, events: Sequence[Moment], *, heard_real_ms: int) -> None:
+        """Number the events that are not there yet. A repeated id is a repeated cause."""
         for start in range(0, len(events), ROWS_PER_INSERT):
-            rows = [
-                {
-                    "id": event.id,
-                    "kind": event.__struct_config__.tag,
-                    "at_ms": event.at_ms,
-                    "heard_real_ms": heard_real_ms,
-                    "member": event.member,
-                    "visit": event.visit,
-                    "body": msgspec.json.encode(event),
-                }
-                for event in events[start : start + ROWS_PER_INSERT]
-            ]
+            rows = [_row(event, heard_real_ms) for event in events[start : start + ROWS_PER_INSERT]]
             if len(rows) <= FEW:
-                numbers = [each["seq"] for row in rows for each in self._append_one(tx, row)]
+                for row in rows:
+                    self.numbered(tx, self._append_one.send(tx, row).column)
             else:
-                numbers = list(tx.execute(self._append, rows).scalars())
-            tx.info[APPENDED] = max(numbers, default=tx.info[APPENDED])
-            new += len(numbers)
-        return new
+                numbers = tx.execute(self._append, rows).scalars().all()
+                self.numbered(tx, partial(list, numbers))
+
+    def appending(self, if_so: sa.ColumnElement[bool]) -> Any:
+        """What *append* does of one event, as a part of a Chain; *told* has its values, and *numbered* wants its
+        answer."""
+        event = {name: sa.bindparam(f"event_{name}", type_=tables.event.c[name].type) for name in EVENT_COLUMNS}
+        statement = self.insert(tables.event).from_select(list(event), sa.select(*event.values()).where(if_so))
+        return statement.on_conflict_do_nothing(index_elements=["id"]).returning(tables.event.c.seq)
+
+    @staticmethod
+    def told(event: Moment, heard_real_ms: int) -> dict[str, object]:
+        return {f"event_{name}": value for name, value in _row(event, heard_real_ms).items()}
+
+    @staticmethod
+    def numbered(tx: sa.Connection, numbers: Callable[[], list[int]]) -> None:
+        """*numbers* will tell, once *tx* is committed, which ones new events were given in it."""
+        tx.info[APPENDED].append(numbers)
 
     def since(self, tx: sa.Connection, seq: int, limit: int) -> list[Recorded]:
         """The events numbered above *seq*, oldest first."""
@@ -185,20 +192,34 @@ class Ledger:
         return True
 
     def close(self) -> None:
+        self._writers.close()
         self.database.dispose()
+
+
+def _row(event: Moment, heard_real_ms: int) -> dict[str, object]:
+    return {
+        "id": event.id,
+        "kind": event.__struct_config__.tag,
+        "at_ms": event.at_ms,
+        "heard_real_ms": heard_real_ms,
+        "member": event.member,
+        "visit": event.visit,
+        "body": msgspec.json.encode(event),
+    }
 
 
 def open_database(url: str) -> sa.Engine:
     """The SQLAlchemy engine of a ledger URL: sqlite:////path/to/file or postgresql://user@host/name."""
+    as_json: dict[str, Any] = {"json_serializer": written, "json_deserializer": msgspec.json.decode}
     if url.startswith("postgresql://"):
         on_psycopg = url.replace("postgresql://", "postgresql+psycopg://", 1)
-        database = sa.create_engine(on_psycopg, pool_size=8, max_overflow=24)
-        # One message, and the lock is held until the commit.
-        begin_writing = f"BEGIN; SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+        database = sa.create_engine(on_psycopg, pool_size=8, max_overflow=24, **as_json)
+        # The lock is held until the commit. It is a statement of its own, or the first would see what was before it.
+        begin_writing: tuple[str, ...] = ("BEGIN", f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
     else:
-        database = sa.create_engine(url, connect_args={"timeout": 30})
+        database = sa.create_engine(url, connect_args={"timeout": 30}, **as_json)
         # A writer that begins by reading could meet a newer database when it comes to write; IMMEDIATE cannot.
-        begin_writing = "BEGIN IMMEDIATE"
+        begin_writing = ("BEGIN IMMEDIATE",)
 
     @sa.event.listens_for(database, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -213,7 +234,8 @@ def open_database(url: str) -> sa.Engine:
     @sa.event.listens_for(database, "begin")
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql(begin_writing if writes else "BEGIN")
+        for command in begin_writing if writes else ("BEGIN",):
+            send(connection, command)
 
     return database
 

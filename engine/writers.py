@@ -7,36 +7,41 @@ is done only when the group is on the disk, and what one of them fails at is und
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from types import FrameType
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 
-from engine.hot import nested
+from engine.hot import nested, pipelined, send, settle
 
-# Where a transaction notes the highest number it appended, until it is committed.
+# Where a transaction notes what will tell, once it is committed, which numbers it appended: a list of functions.
 APPENDED = "sojourn.appended"
 # A group takes in nobody any more once it is as old as this: the first of it has waited long enough. With a commit of
 # some milliseconds it is large enough to make hundreds durable at once.
 GROUP_S = 0.02
 
 
+class Undone(Exception):
+    """A transaction was undone by the database before its commit, and whoever wrote in it did not say so."""
+
+
 class Group:
     """One transaction of the database, in which one writer follows the other."""
 
-    def __init__(self, database: sa.Engine, open_s: float) -> None:
+    def __init__(self, tx: sa.Connection, open_s: float) -> None:
         """open_s  for how long others may follow the first"""
-        self.tx = database.connect().execution_options(writes=True)
-        self.tx.info[APPENDED] = 0
-        try:
-            self._transaction = self.tx.begin()
-        except BaseException:
-            self.tx.close()
-            raise
+        self.tx = tx
+        self._appended: list[Callable[[], list[int]]] = []
+        tx.info[APPENDED] = self._appended
+        self._transaction = tx.begin()
         self._closes_s, self._writers = time.monotonic() + open_s, 0
         self._ended = threading.Event()
         self._problem: BaseException | None = None
@@ -47,16 +52,21 @@ class Group:
         return self._problem is None and time.monotonic() < self._closes_s
 
     @contextmanager
-    def part(self) -> Iterator[sa.Connection]:
-        """What one writer does, undone alone if it fails."""
-        appended = self.tx.info[APPENDED]
+    def part(self, goes_on: Callable[[], bool]) -> Iterator[sa.Connection]:
+        """What one writer does, undone alone if it fails.
+
+        goes_on  whether another will follow it: then it is settled before, else all is settled with the commit
+        """
+        appended = len(self._appended)
         self._writers += 1
         alone = self._writers == 1
         try:
             with nullcontext() if alone else nested(self.tx):
                 yield self.tx
+                if goes_on() or not alone:
+                    settle(self.tx)
         except BaseException as problem:
-            self.tx.info[APPENDED] = appended
+            del self._appended[appended:]
             if alone or not _goes_on(self.tx):
                 self._problem = problem
             raise
@@ -65,16 +75,15 @@ class Group:
         """Make it durable, or undo it if it failed as a whole; those who wait are told."""
         try:
             if self._problem is None:
-                appended = self.tx.info[APPENDED]
+                _commit(self.tx)
                 self._transaction.commit()
-                committed(appended)
+                committed(max((number for numbers in self._appended for number in numbers()), default=0))
             else:
                 self._transaction.rollback()
         except BaseException as problem:
             self._problem = problem
             raise
         finally:
-            self.tx.close()
             self._ended.set()
 
     def wait(self) -> None:
@@ -91,31 +100,64 @@ class Writers:
         """committed  is told the highest number that a group has appended, 0 for none"""
         self._database, self._committed, self._group_s = database, committed, group_s
         self._turn, self._counting = threading.Lock(), threading.Lock()
+        self._writer = 0  # the thread whose turn it is
+        self._frame: FrameType | None = None  # where it began to write
         self.waiting = 0  # how many want to write while another does
         self._group: Group | None = None
+        # All groups use one connection: to take one from the pool and give it back costs as much as a statement.
+        self._tx: sa.Connection | None = None
+        self._held = ExitStack()
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction of one's own, as far as the block can tell; durable once it is left."""
+        """A transaction of one's own, as far as the block can tell; durable once it is left.
+
+        Raises RuntimeError within another write of the same thread.
+        """
         self._queue()
         try:
-            group = self._group = self._group or Group(self._database, self._group_s)
+            group = self._group = self._group or self._begin()
         except BaseException:
-            self._turn.release()
+            self._pass_on()
             raise
+        stays = False
+
+        def goes_on() -> bool:
+            nonlocal stays
+            stays = self.waiting > 0 and group.is_open
+            return stays
+
         try:
-            with group.part() as tx:
+            with group.part(goes_on) as tx:
                 yield tx
+        except BaseException:
+            goes_on()
+            raise
         finally:
             try:
-                if not (self.waiting and group.is_open):
-                    self._group = None
-                    group.end(self._committed)
+                if not stays:
+                    self._end(group)
             finally:
-                self._turn.release()
+                self._pass_on()
             group.wait()
 
+    def close(self) -> None:
+        """Give the connection back, once whoever is writing is done."""
+        self._queue()
+        try:
+            if self._group is not None:  # it was left open to whoever came, as we did
+                self._end(self._group)
+        finally:
+            self._tx = None
+            self._held.close()
+            self._pass_on()
+
     def _queue(self) -> None:
+        if self._writer == threading.get_ident():
+            raise RuntimeError(
+                f"{self._where()} writes to the ledger already, and would wait for itself for ever: "
+                "what it calls has to be given its transaction (tx), or to come after it"
+            )
         with self._counting:
             self.waiting += 1
         try:
@@ -123,6 +165,60 @@ class Writers:
         finally:
             with self._counting:
                 self.waiting -= 1
+        self._writer, self._frame = threading.get_ident(), sys._getframe(2)
+
+    def _pass_on(self) -> None:
+        self._writer, self._frame = 0, None
+        self._turn.release()
+
+    def _where(self) -> str:
+        """The place that has the turn."""
+        frame = self._frame
+        while frame is not None and frame.f_code.co_filename in (__file__, contextlib.__file__):
+            frame = frame.f_back
+        return (
+            "somebody" if frame is None else f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
+        )
+
+    def _begin(self) -> Group:
+        if self._tx is None:
+            self._tx = self._database.connect().execution_options(writes=True)
+            self._held.callback(self._tx.close)
+            self._held.enter_context(pipelined(self._tx))
+        try:
+            return Group(self._tx, self._group_s)
+        except BaseException:
+            self._hang_up()
+            raise
+
+    def _end(self, group: Group) -> None:
+        self._group, kept = None, False
+        try:
+            group.end(self._committed)
+            kept = not group.tx.invalidated
+        finally:
+            if not kept:
+                self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Have the next group use another connection: nobody knows what this one is in."""
+        tx, self._tx = self._tx, None
+        if tx is not None:
+            self._held.callback(tx.invalidate)
+            with suppress(psycopg.Error, sa.exc.DBAPIError):
+                self._held.close()
+
+
+def _commit(tx: sa.Connection) -> None:
+    """Have the database's word for the commit: where it undid the transaction before, its driver would say nothing."""
+    if tx.dialect.name == "sqlite":
+        kept = _goes_on(tx)
+    else:
+        outcome = send(tx, "COMMIT")
+        settle(tx)
+        kept = outcome.statusmessage == "COMMIT"
+    if not kept:
+        raise Undone("the database undid this transaction after an error that whoever wrote in it did not pass on")
 
 
 def _goes_on(tx: sa.Connection) -> bool:
@@ -130,4 +226,6 @@ def _goes_on(tx: sa.Connection) -> bool:
     driver: Any = tx.connection.driver_connection
     if tx.dialect.name == "sqlite":
         return bool(driver.in_transaction)
+    with suppress(psycopg.Error):
+        settle(tx)
     return bool(driver.info.transaction_status == TransactionStatus.INTRANS)

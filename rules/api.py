@@ -181,8 +181,10 @@ def _till_routes(router: APIRouter, ledger: Ledger, till: Till, live: LiveState,
 
     Shop = Annotated[str, Depends(allowed)]
 
+    answers = idempotency.Answers(ledger)
+
     def answer(request: idempotency.Request, act: Callable[[sa.Connection], BaseModel], now_ms: int) -> Response:
-        given = idempotency.once(ledger, request, now_ms, lambda tx: act(tx).model_dump(mode="json"))
+        given = answers.once(request, now_ms, lambda tx: act(tx).model_dump(mode="json"))
         headers = {"Idempotent-Replayed": "true"} if given.replayed else {}
         media_type = problems.MEDIA_TYPE if given.status >= 400 else None
         return JSONResponse(given.body, given.status, headers=headers, media_type=media_type)

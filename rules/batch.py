@@ -21,8 +21,9 @@ from rules.book import Book, Offer
 from rules.brought import CAME_BACK
 from rules.budgets import SHOP, Charge
 from rules.capacity import rooms
-from rules.coupons import Coupons, New, Refused
+from rules.coupons import Coupons, Refused
 from rules.events import BecameResident, BecameVisitor, MemberAway
+from rules.giving import New
 from rules.instance import FINISHED, Instance, Note
 from rules.journey import Issue
 from rules.moving import Fate, moved

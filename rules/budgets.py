@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from engine.hot import Hot
 from engine.ledger import Ledger
 from rules.tables import budget
 
 SHOP = "shop:"
+COLUMNS = ("scope", "span", "cap", "reserved", "spent")
+RESERVE = sa.bindparam("reserve", type_=sa.BigInteger)
 
 
 class Charge(NamedTuple):
@@ -21,47 +24,42 @@ class Charge(NamedTuple):
     cap: int  # minor units
 
 
-class Exhausted(Exception):
-    """There is not enough left in *charge* to set *amount* aside."""
+def fits(n: int) -> sa.ColumnElement[bool]:
+    """Whether the *n*th charge has *reserve* left to set aside."""
+    held = sa.select(budget.c.reserved + budget.c.spent).where(_mine(n)).scalar_subquery()
+    return sa.func.coalesce(held, 0) + RESERVE <= _row(n)["cap"]
 
-    def __init__(self, charge: Charge, amount: int) -> None:
-        super().__init__(f"budget {charge.scope} {charge.span} has less than {amount} left of {charge.cap}")
-        self.charge, self.amount = charge, amount
+
+def reserving(ledger: Ledger, charges: int, if_so: sa.ColumnElement[bool]) -> Any:
+    """Sets *reserve* aside in so many charges, making each at first use; returns a row for each that had it left.
+
+    A cap edited in the book holds from the next reservation on.
+    """
+    rows = [sa.select(*_row(n).values(), RESERVE, sa.literal(0)).where(if_so) for n in range(charges)]
+    statement = ledger.insert(budget).from_select(COLUMNS, sa.union_all(*rows) if charges > 1 else rows[0])
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["scope", "span"],
+        set_={"reserved": budget.c.reserved + new.reserved, "cap": new.cap},
+        where=budget.c.reserved + budget.c.spent + new.reserved <= new.cap,
+    ).returning(budget.c.scope)
+
+
+def charged(charges: Iterable[Charge]) -> dict[str, object]:
+    """The values of *fits* and *reserving*, but for *reserve*."""
+    return {f"{name}_{n}": value for n, one in enumerate(sorted(charges)) for name, value in one._asdict().items()}
+
+
+def _row(n: int) -> dict[str, sa.BindParameter[Any]]:
+    return {name: sa.bindparam(f"{name}_{n}", type_=budget.c[name].type) for name in COLUMNS[:3]}
 
 
 class Budgets:
     """The budgets of one ledger; every method works inside the transaction it is given."""
 
     def __init__(self, ledger: Ledger) -> None:
-        columns = ("scope", "span", "cap", "reserved", "spent")
-        row: list[Any] = [*(sa.bindparam(name, type_=budget.c[name].type) for name in columns[:4]), sa.literal(0)]
-        fits_alone = sa.select(*row).where(row[3] <= row[2])
-        # Built once, like every statement of the hot path: building them costs more than running them.
-        statement = ledger.insert(budget).from_select(columns, fits_alone)
-        new = statement.excluded
-        self._move = ledger.hot(MOVE)
-        self._reserve = ledger.hot(
-            statement.on_conflict_do_update(
-                index_elements=["scope", "span"],
-                set_={"reserved": budget.c.reserved + new.reserved, "cap": new.cap},
-                where=budget.c.reserved + budget.c.spent + new.reserved <= new.cap,
-            ).returning(budget.c.scope)
-        )
-
-    def reserving(self, tx: sa.Connection, charges: Iterable[Charge], amount: int) -> Callable[[], None]:
-        """Set *amount* aside in every one of *charges*, making each at first use; whether that was done is for the
-        function to say that comes back. It raises Exhausted: then roll back.
-
-        Check and change are one statement. A cap edited in the book holds from the next reservation on.
-        """
-        sent = [(charge, self._reserve.send(tx, charge._asdict() | {"reserved": amount})) for charge in sorted(charges)]
-
-        def done() -> None:
-            for charge, reserved in sent:
-                if not reserved.rows():
-                    raise Exhausted(charge, amount)
-
-        return done
+        self._ledger = ledger
+        self._moves: dict[int, Hot] = {}  # by how many they move
 
     @staticmethod
     def lacking(tx: sa.Connection, charges: Iterable[Charge], amount: int) -> Charge | None:
@@ -81,15 +79,25 @@ class Budgets:
 
     def move(self, tx: sa.Connection, budgets: Iterable[Any], *, reserved: int = 0, spent: int = 0) -> None:
         """Add to what is reserved and spent of every [scope, span]; a negative amount takes away."""
-        for scope, span in sorted(budgets):
-            self._move(tx, {"of": scope, "during": span, "reserving": reserved, "spending": spent})
+        chosen = list(budgets)
+        if not chosen:
+            return
+        move = self._moves.get(len(chosen)) or self._moves.setdefault(len(chosen), self._ledger.hot(_move(len(chosen))))
+        values: dict[str, object] = {"reserving": reserved, "spending": spent}
+        for n, (scope, span) in enumerate(chosen):
+            values |= {f"scope_{n}": scope, f"span_{n}": span}
+        move(tx, values)
 
 
-MOVE = (
-    sa.update(budget)
-    .where(budget.c.scope == sa.bindparam("of"), budget.c.span == sa.bindparam("during"))
-    .values(
-        reserved=budget.c.reserved + sa.bindparam("reserving", type_=sa.BigInteger),
-        spent=budget.c.spent + sa.bindparam("spending", type_=sa.BigInteger),
+def _mine(n: int) -> sa.ColumnElement[bool]:
+    row = _row(n)
+    return sa.and_(budget.c.scope == row["scope"], budget.c.span == row["span"])
+
+
+def _move(budgets: int) -> sa.Update:
+    changed = {"reserved": "reserving", "spent": "spending"}
+    return (
+        sa.update(budget)
+        .where(sa.or_(*map(_mine, range(budgets))))
+        .values({name: budget.c[name] + sa.bindparam(by, type_=sa.BigInteger) for name, by in changed.items()})
     )
-)

@@ -1,34 +1,23 @@
 """How many coupons may be out at once, or within a time: of an offer, and at a shop.
 
-Counted in the transaction that gives one, while no other can: there is one writer at a time, so between the count and
-the commit nobody else's coupon comes in.
+Counted in the very statement that gives one, while no other can: there is one writer at a time, so between the count
+and the commit nobody else's coupon comes in.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from engine.ledger import Ledger
+from engine.ledger import Ledger, written
 from rules.book import Book, Cap, Offer
 from rules.life import State
 from rules.tables import LIVE, coupon
 
-LITERALLY = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
-GIVEN = sa.select(sa.func.count().label("given")).select_from(coupon)
 OFFER = coupon.c.offer == sa.bindparam("of")
-# Its shops are a JSON list of keys; the databases agree on little about JSON, but both find a quoted key in its text.
-SHOP = sa.cast(coupon.c.shops, sa.Text).like(sa.bindparam("quoted"), escape="/")
-NOW = sa.and_(LIVE, coupon.c.expires_ms > sa.bindparam("now_ms", type_=sa.BigInteger))
 SINCE = sa.and_(coupon.c.issued_ms > sa.bindparam("since_ms", type_=sa.BigInteger), coupon.c.state != State.VOID)
-COUNTS = {
-    ("offer", True): GIVEN.where(OFFER, NOW),
-    ("offer", False): GIVEN.where(OFFER, SINCE),
-    ("shop", True): GIVEN.where(SHOP, NOW),
-}
 
 # Of the newest `most` the oldest: when it counts no more, there is room for one.
 OLDEST = (
@@ -57,6 +46,41 @@ class Room(NamedTuple):
     anew_ms: int | None = None
     window_ms: int = 0
 
+    @property
+    def is_of_live(self) -> bool:
+        """Whether those count that are live now."""
+        return self.since_ms is None
+
+
+def good_at(name: str) -> sa.ColumnElement[bool]:
+    """Whether a coupon is good at the shop whose key, as JSON, is the value called *name*.
+
+    Its shops are a JSON list of keys. The databases agree on little about JSON, but in both a text is changed if a
+    quoted key that is in it is taken out. (With LIKE, SQLite would plan the statement anew for each shop.)
+    """
+    shops = sa.cast(coupon.c.shops, sa.Text)
+    return sa.func.replace(shops, sa.bindparam(name, type_=sa.Text), "") != shops
+
+
+def taken(scope: str, live: bool, n: int = 0) -> sa.Select[int]:
+    """Counts the coupons that take up a room; live: those that are now, else those given since. n tells its values
+    from those of other rooms in one statement."""
+    count = sa.select(sa.func.count().label("taken")).select_from(coupon)
+    if scope == "offer":
+        count = count.where(coupon.c.offer == sa.bindparam(f"of_{n}"))
+    else:
+        count = count.where(good_at(f"of_{n}"))
+    at_ms = sa.bindparam(f"room_ms_{n}", type_=sa.BigInteger)
+    if live:
+        return count.where(LIVE, coupon.c.expires_ms > at_ms)
+    return count.where(coupon.c.issued_ms > at_ms, coupon.c.state != State.VOID)
+
+
+def asked(room: Room, n: int = 0) -> dict[str, object]:
+    """The values of *taken*."""
+    of = room.of if room.scope == "offer" else written(room.of)
+    return {f"of_{n}": of, f"room_ms_{n}": room.now_ms if room.since_ms is None else room.since_ms}
+
 
 def rooms(book: Book, offer: Offer, now_ms: int) -> tuple[Room, ...]:
     """Every capacity that a coupon of *offer* takes up."""
@@ -69,15 +93,14 @@ class Capacity:
     """What there is room for in one ledger; every method works inside the transaction it is given."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._counts = {asked: ledger.hot(count) for asked, count in COUNTS.items()}
+        kinds = [("offer", True), ("offer", False), ("shop", True)]
+        self._taken = {kind: ledger.hot(taken(*kind)) for kind in kinds}
         self._oldest = ledger.hot(OLDEST)
 
     def left(self, tx: sa.Connection, room: Room) -> int:
         """How many more there is room for; what was taken back does not count, what ran out counts within a time."""
-        values: dict[str, object] = {"of": room.of} if room.scope == "offer" else {"quoted": _quoted(room.of)}
-        values |= {"now_ms": room.now_ms} if room.since_ms is None else {"since_ms": room.since_ms}
-        (row,) = self._counts[room.scope, room.since_ms is None](tx, values)
-        return room.most - int(row["given"])
+        (row,) = self._taken[room.scope, room.is_of_live](tx, asked(room))
+        return room.most - int(row["taken"])
 
     def again_ms(self, tx: sa.Connection, room: Room) -> int | None:
         """When time alone makes room; None where only the end of a coupon does."""
@@ -90,14 +113,14 @@ class Capacity:
         """Offer -> how many more of it there is room for, of each that has a capacity."""
         left: dict[str, int] = {}
         for offer in book.offers.values():
-            taken = rooms(book, offer, now_ms)
-            if taken:
-                left[offer.key] = max(0, min(self.left(tx, room) for room in taken))
+            limits = rooms(book, offer, now_ms)
+            if limits:
+                left[offer.key] = max(0, min(self.left(tx, room) for room in limits))
         return left
 
-    def full(self, tx: sa.Connection, taken: Iterable[Room], *, more: int) -> Room | None:
-        """The first of *taken* that has no room for *more*."""
-        return next((room for room in taken if self.left(tx, room) < more), None)
+    def full(self, tx: sa.Connection, wanted: Iterable[Room]) -> Room | None:
+        """The first of *wanted* that has no room for one more."""
+        return next((room for room in wanted if self.left(tx, room) < 1), None)
 
 
 def _room(scope: str, of: str, cap: Cap, book: Book, now_ms: int) -> Room:
@@ -110,7 +133,3 @@ def _room(scope: str, of: str, cap: Cap, book: Book, now_ms: int) -> Room:
             return room._replace(since_ms=today_ms - 1, anew_ms=book.calendar.midnight_ms(now_ms))
         case _:
             return room._replace(since_ms=now_ms - cap.window_ms, window_ms=cap.window_ms)
-
-
-def _quoted(shop: str) -> str:
-    return f"%{json.dumps(shop).translate(LITERALLY)}%"

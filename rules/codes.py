@@ -16,6 +16,7 @@ TAIL = 4
 
 # The field of 32 elements, by the primitive polynomial x^5 + x^2 + 1: doubling walks through all 31 non-zero ones.
 OVERFLOW, POLYNOMIAL = 0b100000, 0b100101
+DOUBLE = tuple(value << 1 ^ (POLYNOMIAL if value << 1 & OVERFLOW else 0) for value in range(32))
 
 
 class BadCode(ValueError):
@@ -34,13 +35,8 @@ def check_value(values: list[int]) -> int:
     """
     total = 0
     for value in values:
-        total = _double(total ^ value)
+        total = DOUBLE[total ^ value]
     return total
-
-
-def _double(value: int) -> int:
-    value <<= 1
-    return value ^ POLYNOMIAL if value & OVERFLOW else value
 
 
 def _spell(values: list[int]) -> str:

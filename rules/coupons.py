@@ -6,26 +6,21 @@ coupon_event with actor and reason, and an event in the ledger that journeys and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import nullcontext
 from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.events import id_of
-from engine.hot import nested, pipelined
+from engine.hot import nested
 from engine.ledger import Ledger
-from rules.book import AT_ONCE, THE_MALL, Redeem
-from rules.budgets import Budgets, Charge, Exhausted
+from rules.budgets import Budgets
 from rules.capacity import Capacity, Room
-from rules.codes import Codes, tail
-from rules.events import CouponExpired, CouponIssued, CouponMoment, CouponOpened, CouponSuperseded, CouponVoided
+from rules.codes import Codes
+from rules.events import CouponExpired, CouponMoment, CouponOpened, CouponSuperseded, CouponVoided, moment
+from rules.giving import Giving, New
 from rules.life import Act, State, after
-from rules.tables import LIVE, coupon, coupon_event, outbox
-
-Row = Mapping[Any, Any]  # a row of the table coupon
+from rules.tables import LIVE, coupon, coupon_event
 
 # Built once: building a statement costs more than running it.
 NOW_MS = sa.bindparam("now_ms", type_=sa.BigInteger)
@@ -52,63 +47,6 @@ EXPIRE_OF = EXPIRE.where(HOLDER)
 DUE = sa.select(coupon.c.id).where(LIVE, coupon.c.expires_ms <= NOW_MS).order_by(coupon.c.expires_ms, coupon.c.id)
 EXPIRE_DUE = EXPIRE.where(coupon.c.id.in_(DUE.limit(sa.bindparam("most", type_=sa.Integer))))
 NOTE_COLUMNS = ("coupon", "act", "at_ms", "actor", "reason")
-PARCEL_COLUMNS = (
-    "id", "member", "coupon", "instance", "step", "rung", "channel", "not_before_ms", "expires_ms", "state",
-    "heard_real_ms",
-)  # fmt: skip
-LATER = ("opened_ms", "redeemed_ms", "ended_ms", "superseded_by")
-ROW_COLUMNS = tuple(column.name for column in coupon.c if column.name not in LATER)
-
-
-@dataclass(frozen=True)
-class New:
-    """A coupon to be given. Amounts are minor units.
-
-    cause          id of the event or deadline it answers
-    heard_real_ms  when the engine heard what led to it; the latency of its delivery counts from here
-    reserve        what to set aside of each budget; None is the full cost. Below the cost it bets that
-                   not everybody redeems: say so in the book
-    rooms          the capacities it takes up
-    supersedes     the coupon it takes the place of: both happen or neither
-    wait_ms        how long it is waited for before a better one takes its place: later it need not arrive any more
-    funder         who pays the cost
-    redeem         what a till asks besides the code
-    """
-
-    member: int
-    visit: str
-    journey: str
-    instance: str
-    step: str
-    rung: int
-    offer: str
-    shops: tuple[str, ...]
-    cost: int
-    issued_ms: int
-    expires_ms: int
-    cause: str
-    heard_real_ms: int
-    title: Mapping[str, str]
-    why: Mapping[str, str]
-    terms: Mapping[str, str] | None = None
-    reserve: int | None = None
-    budgets: tuple[Charge, ...] = ()
-    rooms: tuple[Room, ...] = ()
-    supersedes: str | None = None
-    channels: tuple[str, ...] = ("inbox",)
-    actor: str = "journey"
-    wait_ms: int | None = None
-    funder: str = THE_MALL
-    redeem: Redeem = AT_ONCE
-
-    @cached_property
-    def id(self) -> str:
-        """The same step and rung of the same instance is the same coupon."""
-        return id_of("coupon", self.instance, self.step, self.rung)
-
-    @property
-    def reserved(self) -> int:
-        return self.cost if self.reserve is None else self.reserve
 
 
 class Refused(Exception):
@@ -130,34 +68,28 @@ class Coupons:
     def __init__(self, ledger: Ledger, codes: Codes) -> None:
         self._ledger, self._codes, self._budgets, self._notes = ledger, codes, Budgets(ledger), Notes(ledger)
         self.capacity = Capacity(ledger)
-        self._insert = ledger.hot(ledger.insert(coupon).on_conflict_do_nothing().returning(coupon.c.id), ROW_COLUMNS)
+        self._give = Giving(ledger, codes)
         self._given, self._held, self._void = ledger.hot(GIVEN), ledger.hot(HELD), ledger.hot(VOID)
         self._expire_of, self._expire_due = ledger.hot(EXPIRE_OF), ledger.hot(EXPIRE_DUE)
-        # Where a coupon turns out to be given before, its parcels are there too.
-        self._queue = ledger.hot(ledger.insert(outbox).on_conflict_do_nothing(), PARCEL_COLUMNS)
 
     def issue(self, tx: sa.Connection, new: New) -> str | None:
         """Give a coupon and queue its delivery. None when that coupon was given before. Raises Refused."""
-        row = vars(new) | {"id": new.id}
-        given = moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)
-        with pipelined(tx):
-            if new.supersedes is not None:
-                self._sweep(tx, new)  # what ran out is not superseded
-            try:
-                self._put(tx, new)
-            except Refused:
-                # Nearly always all is well: only now it is asked whether this is a repeat, and what stood in the way.
-                if self._given(tx, {"coupon": new.id}):
-                    return None
-                if not self._sweep(tx, new):
-                    raise
-                self._put(tx, new)
-            self._tell(tx, [given], new.heard_real_ms)
+        if new.supersedes is not None:
+            self._sweep(tx, new)  # what ran out is not superseded
+        try:
+            self._put(tx, new)
+        except Refused:
+            # Nearly always all is well: only now it is asked whether this is a repeat, and what stood in the way.
+            if self._given(tx, {"coupon": new.id}):
+                return None
+            if not self._sweep(tx, new):
+                raise
+            self._put(tx, new)
         return new.id
 
     def refusal(self, tx: sa.Connection, new: New) -> Refused | None:
         """Why *issue* would refuse for want of room or money, without giving anything: what ghosts are held to."""
-        crowded = self.capacity.full(tx, new.rooms, more=1)
+        crowded = self.capacity.full(tx, new.rooms)
         if crowded is not None:
             return Refused(f"capacity:{crowded.of}", crowded)
         lacking = self._budgets.lacking(tx, new.budgets, new.reserved)
@@ -197,79 +129,26 @@ class Coupons:
         return self._ended(tx, self._expire_due(tx, {"now_ms": now_ms, "most": limit}), heard_real_ms)
 
     def _put(self, tx: sa.Connection, new: New) -> None:
-        """The coupon with its room and money, its first line and its outbox rows. Raises Refused: then nothing is."""
-        with nested(tx):
+        """The coupon and all that goes with it. Raises Refused: then nothing is written."""
+        with nullcontext() if new.supersedes is None else nested(tx):
             if new.supersedes is not None and not self.void(
                 tx, new.supersedes, new.issued_ms, new.actor, "superseded", new.id, heard_real_ms=new.heard_real_ms
             ):
                 raise Refused("superseded-not-live")
-            inserted = self._insert.send(tx, self._row(new, 0))
-            self._notes(tx, new.id, Act.ISSUE, new.issued_ms, new.actor, new.cause)
-            for channel in new.channels:
-                self._queue(tx, self._parcel(new, channel))
-            reserved = self._budgets.reserving(tx, new.budgets, new.reserved)
-            for turn in count(1):
-                if inserted.rows():
-                    break
+            for turn in count():
+                if self._give(tx, new, turn):
+                    return
                 if self._held(tx, {"holder": new.member}) or self._given(tx, {"coupon": new.id}):
                     raise Refused("live-offer")
+                refusal = self.refusal(tx, new)
+                if refusal is not None:
+                    raise refusal
                 # What is left is another coupon with the same code: once in about 10^18 pairs, so take the next code.
-                inserted = self._insert.send(tx, self._row(new, turn))
-            crowded = self.capacity.full(tx, new.rooms, more=0)  # this one is counted already
-            if crowded is not None:
-                raise Refused(f"capacity:{crowded.of}", crowded)
-            try:
-                reserved()
-            except Exhausted as problem:
-                raise Refused(f"budget:{problem.charge.scope}") from problem
 
     def _sweep(self, tx: sa.Connection, new: New) -> bool:
         """Expire the member's coupon if it ran out and was not swept up; whether it was so."""
         rows = self._expire_of(tx, {"holder": new.member, "now_ms": new.issued_ms})
         return bool(self._ended(tx, rows, new.heard_real_ms))
-
-    def _row(self, new: New, turn: int) -> dict[str, object]:
-        code = self._codes.of(new.id, turn)
-        given = {
-            name: getattr(new, name)
-            for name in (
-                "id", "member", "visit", "journey", "instance", "step", "rung", "offer", "cost",
-                "issued_ms", "expires_ms", "cause", "funder",
-            )
-        }  # fmt: skip
-        return given | {
-            "title": dict(new.title),
-            "terms": None if new.terms is None else dict(new.terms),
-            "why": dict(new.why),
-            "shops": list(new.shops),
-            "starts_ms": new.issued_ms + new.redeem.after_ms,
-            "from_minute": new.redeem.hours and new.redeem.hours.from_minute,
-            "until_minute": new.redeem.hours and new.redeem.hours.until_minute,
-            "spend_minor": new.redeem.spend_minor,
-            "reserve": new.reserved,
-            "budgets": [[charge.scope, charge.span] for charge in new.budgets],
-            "state": State.ISSUED,
-            "code_turn": turn,
-            "code_digest": self._codes.digest(code),
-            "code_tail": tail(code),
-            "uses": 0,
-        }
-
-    @staticmethod
-    def _parcel(new: New, channel: str) -> dict[str, object]:
-        return {
-            "id": id_of("outbox", new.instance, new.step, new.rung, channel),
-            "member": new.member,
-            "coupon": new.id,
-            "instance": new.instance,
-            "step": new.step,
-            "rung": new.rung,
-            "channel": channel,
-            "not_before_ms": new.issued_ms,
-            "expires_ms": min(new.expires_ms, new.issued_ms + (new.wait_ms or new.expires_ms)),
-            "state": "queued",
-            "heard_real_ms": new.heard_real_ms,
-        }
 
     def _ended(self, tx: sa.Connection, rows: list[dict[str, Any]], heard_real_ms: int) -> list[CouponMoment]:
         """Leave behind what an expiry must, for the rows that an EXPIRE statement has changed."""
@@ -292,20 +171,3 @@ class Notes:
 
     def __call__(self, tx: sa.Connection, coupon_id: str, act: Act, at_ms: int, actor: str, reason: str) -> None:
         self._insert(tx, {"coupon": coupon_id, "act": act, "at_ms": at_ms, "actor": actor, "reason": reason})
-
-
-def moment(kind: type[CouponMoment], row: Row, at_ms: int, *which: object, **more: object) -> CouponMoment:
-    """The event of *kind* that befell a coupon; *which* tells apart what can befall it more than once."""
-    return kind(
-        id=id_of(kind.__struct_config__.tag, row["id"], *which),
-        at_ms=at_ms,
-        member=row["member"],
-        visit=row["visit"],
-        coupon=row["id"],
-        offer=row["offer"],
-        journey=row["journey"],
-        instance=row["instance"],
-        step=row["step"],
-        rung=row["rung"],
-        **more,
-    )

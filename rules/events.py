@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from engine.events import Moment
+from collections.abc import Mapping
+from typing import Any
+
+from engine.events import Moment, id_of
 
 
 class CouponMoment(Moment, frozen=True):
@@ -128,3 +131,26 @@ KINDS: tuple[type[CouponMoment], ...] = (
     CouponSuperseded,
     CouponExpired,
 )
+
+
+Row = Mapping[Any, Any]  # a row of the table coupon
+
+# What *moment* asks of it.
+OF_EVENT = ("id", "member", "visit", "offer", "journey", "instance", "step", "rung")
+
+
+def moment(kind: type[CouponMoment], row: Row, at_ms: int, *which: object, **more: object) -> CouponMoment:
+    """The event of *kind* that befell a coupon; *which* tells apart what can befall it more than once."""
+    return kind(
+        id=id_of(kind.__struct_config__.tag, row["id"], *which),
+        at_ms=at_ms,
+        member=row["member"],
+        visit=row["visit"],
+        coupon=row["id"],
+        offer=row["offer"],
+        journey=row["journey"],
+        instance=row["instance"],
+        step=row["step"],
+        rung=row["rung"],
+        **more,
+    )

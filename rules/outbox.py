@@ -19,8 +19,8 @@ from engine.identity import Identity
 from engine.ledger import Ledger
 from engine.tables import event, member
 from rules.channels import Channels
-from rules.coupons import Coupons, Row, moment
-from rules.events import CouponDelivered, CouponIssued, CouponMoment, CouponSuppressed
+from rules.coupons import Coupons
+from rules.events import CouponDelivered, CouponIssued, CouponMoment, CouponSuppressed, Row, moment
 from rules.life import State
 from rules.off import CHANNEL
 from rules.parcel import INBOX, Outcome, Parcel, next_try_ms, topic_of

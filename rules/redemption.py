@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
 
 from engine.events import id_of
-from engine.hot import pipelined
-from engine.ledger import Ledger
+from engine.hot import Chain, Following, inserting
+from engine.ledger import Ledger, written
 from engine.problems import Problem
 from rules.budgets import Budgets
+from rules.capacity import good_at
 from rules.codes import BadCode, Codes, parse
-from rules.coupons import Notes, Row, moment
-from rules.events import CouponRedeemed, CouponRestored
+from rules.coupons import Notes
+from rules.events import OF_EVENT, CouponRedeemed, CouponRestored, Row, moment
 from rules.life import Act, State, after
-from rules.tables import LIVE, STANDS, coupon, redemption
+from rules.tables import LIVE, STANDS, coupon, coupon_event, redemption
 from rules.times import Calendar, Hours
 
 # Long enough to notice a mistake at the till, too short to spend the offer and have it back.
@@ -30,8 +31,7 @@ _now_ms = sa.bindparam("now_ms", type_=sa.BigInteger)
 _minute = sa.bindparam("minute", type_=sa.Integer)
 _holder = sa.bindparam("holder", type_=sa.BigInteger)
 _since, _until = coupon.c.from_minute <= _minute, coupon.c.until_minute > _minute
-# The one condition under which a coupon may be redeemed. Its shops are a JSON list of keys; the databases agree on
-# little about JSON, but both find a quoted key in its text.
+# The one condition under which a coupon may be redeemed.
 GOOD = sa.and_(
     coupon.c.code_digest == sa.bindparam("digest"),
     LIVE,
@@ -44,9 +44,8 @@ GOOD = sa.and_(
     ),
     coupon.c.spend_minor <= sa.bindparam("amount", type_=sa.BigInteger),
     sa.or_(_holder.is_(None), coupon.c.member == _holder),
-    sa.cast(coupon.c.shops, sa.Text).like(sa.bindparam("for_shop"), escape="/"),
+    good_at("shop"),
 )
-LITERALLY = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
 CHECK = sa.select(coupon).where(GOOD)
 SPEND = (
     sa.update(coupon)
@@ -57,9 +56,11 @@ SPEND = (
         ended_ms=_now_ms,
         uses=coupon.c.uses + 1,
     )
-    .returning(*coupon.c)
+    .returning(*(coupon.c[name] for name in (*OF_EVENT, "uses", "cost", "funder", "reserve", "budgets", "title")))
 )
-LINE_COLUMNS = tuple(column.name for column in redemption.c if column.name != "restored_ms")
+# What follows: columns and the names of their values.
+LINE = {column.name: column.name for column in redemption.c if column.name != "restored_ms"}
+NOTE = {"coupon": "coupon", "act": sa.literal(Act.REDEEM), "at_ms": "at_ms", "actor": "actor", "reason": "id"}
 
 
 class Ticket(BaseModel):
@@ -137,7 +138,12 @@ class Till:
         self._ledger, self._codes, self._calendar = ledger, codes, calendar
         self._notes, self._budgets = Notes(ledger), Budgets(ledger)
         self._check, self._spend = ledger.hot(CHECK), ledger.hot(SPEND)
-        self._enter = ledger.hot(sa.insert(redemption), LINE_COLUMNS)
+        follow: list[Following] = [
+            partial(inserting, redemption, LINE),
+            partial(inserting, coupon_event, NOTE),
+            ledger.appending,
+        ]
+        self._enter = Chain(ledger.database.dialect, None, follow)
 
     def validate(
         self, tx: sa.Connection, shop: str, typed: str, now_ms: int,
@@ -167,17 +173,17 @@ class Till:
             raise self._why_not(tx, asked, typed)
         (row,) = rows
         redemption_id = id_of("redemption", row["id"], row["uses"])
-        line = {"id": redemption_id, "coupon": row["id"], "offer": row["offer"], "at_ms": now_ms}
-        line |= {"cost": row["cost"], "funder": row["funder"]}
-        paid = {"shop": shop, "till": till, "amount_minor": amount_minor, "receipt": receipt}
         event = moment(
             CouponRedeemed, row, now_ms, row["uses"], redemption=redemption_id, shop=shop, amount_minor=amount_minor
         )
-        with pipelined(tx):
-            self._enter(tx, line | paid)
-            self._notes(tx, row["id"], Act.REDEEM, now_ms, f"shop:{shop}", redemption_id)
-            self._budgets.spend(tx, row["budgets"], shop, reserved=-row["reserve"], spent=row["cost"])
-            self._ledger.append(tx, [event], heard_real_ms=heard_real_ms)
+        line = {
+            "id": redemption_id, "coupon": row["id"], "offer": row["offer"], "at_ms": now_ms, "cost": row["cost"],
+            "funder": row["funder"], "shop": shop, "till": till, "amount_minor": amount_minor, "receipt": receipt,
+            "actor": f"shop:{shop}",
+        }  # fmt: skip
+        entered = self._enter.send(tx, line | self._ledger.told(event, heard_real_ms))
+        self._ledger.numbered(tx, lambda: entered()[0])
+        self._budgets.spend(tx, row["budgets"], shop, reserved=-row["reserve"], spent=row["cost"])
         return Spent(
             redemption=redemption_id, coupon=row["id"], offer=row["offer"], title=row["title"], shop=shop,
             redeemed_ms=now_ms, undo_until_ms=now_ms + UNDO_MS,
@@ -231,10 +237,9 @@ class Till:
 
     def _good_at(self, asked: Asked, typed: str) -> dict[str, object]:
         """What GOOD is asked about. Raises Problem not-found for what is no code."""
-        quoted = json.dumps(asked.shop).translate(LITERALLY)
         return {
             "digest": self._digest(typed), "now_ms": asked.now_ms, "minute": self._minute(asked.now_ms),
-            "amount": asked.amount_minor, "holder": asked.holder, "for_shop": f"%{quoted}%",
+            "amount": asked.amount_minor, "holder": asked.holder, "shop": written(asked.shop),
         }  # fmt: skip
 
     def _minute(self, now_ms: int) -> int:

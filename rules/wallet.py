@@ -13,7 +13,7 @@ from engine.clock import Pace
 from engine.identity import Consent, Identity
 from rules.arrivals import GREETING
 from rules.codes import Codes
-from rules.coupons import Row
+from rules.events import Row
 from rules.invitations import Credited, credited
 from rules.life import Act, State
 from rules.outbox import ACCEPTED, SHOWN

@@ -29,8 +29,9 @@ from rules.book import Mall
 from rules.budgets import Charge
 from rules.channels import Channels
 from rules.codes import Codes
-from rules.coupons import Coupons, New, Refused
+from rules.coupons import Coupons, Refused
 from rules.events import CouponEvent
+from rules.giving import New
 from rules.outbox import Outbox
 from rules.promote import Promotion
 from rules.reading import parse_book
@@ -152,7 +153,7 @@ def redeem(site: Site, member: int) -> object:
     code, at_ms = site.codes.of(new(member).id), NOON_MS + MINUTE_MS
     request = idempotency.Request(SHOP, "redemptions", f"redeem-{member}", {"code": code})
     act = lambda tx: site.till.redeem(tx, SHOP, code, at_ms, heard_real_ms=7).model_dump(mode="json")  # noqa: E731
-    answer = idempotency.once(site.ledger, request, at_ms, act)
+    answer = idempotency.Answers(site.ledger).once(request, at_ms, act)
     return answer.status, answer.body
 
 
@@ -160,7 +161,7 @@ def restore(site: Site, member: int) -> object:
     which, at_ms = id_of("redemption", new(member).id, 1), NOON_MS + 2 * MINUTE_MS
     request = idempotency.Request(SHOP, "restore", f"restore-{member}", {"redemption": which})
     act = lambda tx: site.till.restore(tx, SHOP, which, at_ms, heard_real_ms=8).model_dump(mode="json")  # noqa: E731
-    answer = idempotency.once(site.ledger, request, at_ms, act)
+    answer = idempotency.Answers(site.ledger).once(request, at_ms, act)
     return answer.status, answer.body
 
 
@@ -223,24 +224,23 @@ def _die_before(database: sa.Engine, nth: int) -> None:
         if next(sent) == nth:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    class Dying(psycopg.Cursor[Any]):
-        def execute(self, *args: Any, **more: Any) -> Any:
-            step()
-            return super().execute(*args, **more)
+    if database.dialect.name == "sqlite":
 
-        def executemany(self, *args: Any, **more: Any) -> Any:
-            step()
-            return super().executemany(*args, **more)
-
-    @sa.event.listens_for(database, "connect")
-    def watch(connection: Any, _record: Any) -> None:
-        if database.dialect.name == "sqlite":
+        @sa.event.listens_for(database, "connect")
+        def watch(connection: Any, _record: Any) -> None:
             connection.set_trace_callback(step)  # SQLite itself calls it, whoever sends the statement
-        else:
-            connection.cursor_factory = Dying
 
-    if database.dialect.name != "sqlite":
-        sa.event.listen(database, "commit", step)
+        return
+    for name in ("execute", "executemany"):
+        setattr(psycopg.Cursor, name, _after(step, getattr(psycopg.Cursor, name)))
+
+
+def _after(step: Callable[..., None], method: Callable[..., Any]) -> Callable[..., Any]:
+    def stepping(*args: Any, **more: Any) -> Any:
+        step()
+        return method(*args, **more)
+
+    return stepping
 
 
 def _act_and_die(url: str, act: str, member: int, nth: int) -> None:

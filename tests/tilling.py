@@ -29,9 +29,10 @@ from rules import api, channels_api, invitations_api, switches_api
 from rules.book import Mall
 from rules.channels import Channels
 from rules.codes import Codes
-from rules.coupons import Coupons, New
+from rules.coupons import Coupons
 from rules.delivery import Delivery
 from rules.events import CouponEvent
+from rules.giving import New
 from rules.inbox import Inbox
 from rules.invitations import Invitations
 from rules.outbox import Outbox

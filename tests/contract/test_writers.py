@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from engine.events import PresenceEvent
 from engine.ledger import Ledger, open_ledger
 from engine.tables import cursor
-from engine.writers import Writers
+from engine.writers import Undone, Writers
 
 WAIT_S = 20
 
@@ -59,6 +60,7 @@ class Desk:
 
     def close(self) -> None:
         self._threads.shutdown()
+        self.writers.close()
         sa.event.remove(self.ledger.database, "commit", self._count)
 
 
@@ -116,6 +118,65 @@ def test_who_fails_is_undone_alone(desk: Desk, failing: str) -> None:
     for name, one in asked.items():
         assert isinstance(one.exception(WAIT_S), ZeroDivisionError) == (name == failing)
     assert desk.kept() == set(asked) - {failing}
+
+
+@pytest.mark.parametrize("failing", ["first", "second", "third"])
+def test_who_fails_at_what_it_did_not_ask_about_is_undone_alone(desk: Desk, failing: str) -> None:
+    note = desk.ledger.hot(sa.insert(cursor), ("name", "seq"))
+
+    def note_again(tx: sa.Connection) -> None:
+        note.send(tx, {"name": failing, "seq": 2})
+
+    nothing: Callable[[sa.Connection], object] = lambda _: None  # noqa: E731
+    asked = {"first": desk.begin(2, note_again if failing == "first" else nothing)}
+    asked |= {name: desk.write(name, note_again if name == failing else nothing) for name in ("second", "third")}
+    for name, one in asked.items():
+        problem = one.exception(WAIT_S)
+        assert (None if problem is None else type(problem).__name__) in (
+            ("IntegrityError", "UniqueViolation") if name == failing else (None,)
+        )
+    assert desk.kept() == set(asked) - {failing}
+
+
+def undo_in_silence(tx: sa.Connection) -> None:
+    """Have the database undo the whole transaction, and go on as if nothing were."""
+    if tx.dialect.name == "sqlite":
+        tx.connection.driver_connection.rollback()
+        return
+    with suppress(sa.exc.DBAPIError):
+        tx.execute(sa.text("SELECT 1 / 0"))
+
+
+def test_a_transaction_that_was_undone_in_silence_is_not_taken_for_kept(desk: Desk) -> None:
+    assert isinstance(desk.write("first", undo_in_silence).exception(WAIT_S), Undone)
+    desk.write("later").result(WAIT_S)
+    assert desk.kept() == {"later"}
+
+
+def test_a_write_within_a_write_is_refused_and_says_where_the_other_is(desk: Desk) -> None:
+    def write_too(_: sa.Connection) -> None:
+        with desk.writers.write():
+            raise AssertionError("never comes here")
+
+    problem = desk.write("first", write_too).exception(WAIT_S)
+    assert isinstance(problem, RuntimeError) and f"act ({__file__}:" in str(problem)
+    desk.write("later").result(WAIT_S)
+    assert desk.kept() == {"later"}
+
+
+def test_a_ledger_is_closed_once_whoever_is_writing_is_done(desk: Desk) -> None:
+    closing = threading.Event()
+
+    def go_on_once_it_closes(_: sa.Connection) -> None:
+        assert closing.wait(WAIT_S)
+
+    first = desk.begin(0, go_on_once_it_closes)
+    closer = threading.Thread(target=desk.writers.close)
+    closer.start()
+    closing.set()
+    closer.join(WAIT_S)
+    first.result(WAIT_S)
+    assert desk.kept() == {"first"}
 
 
 def test_a_transaction_that_is_lost_fails_for_all_who_shared_it(desk: Desk) -> None:

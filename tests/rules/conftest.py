@@ -9,8 +9,9 @@ import pytest
 from engine.events import PresenceEvent
 from engine.ledger import Ledger, open_ledger
 from rules.codes import Codes
-from rules.coupons import Coupons, New
+from rules.coupons import Coupons
 from rules.events import CouponEvent
+from rules.giving import New
 
 NOON_MS = 1_795_233_600_000  # 2026-11-21 12:00 in Shanghai
 MINUTE_MS = 60_000

@@ -11,7 +11,7 @@ from engine.problems import Problem
 from rules.budgets import Charge
 from rules.codes import Codes
 from rules.events import CouponRedeemed, CouponRestored
-from rules.idempotency import KEPT_MS, Request, forget_old, once
+from rules.idempotency import KEPT_MS, Answers, Request, forget_old
 from rules.redemption import UNDO_MS, Till
 from rules.tables import budget, coupon, coupon_event, idempotency, redemption
 from rules.times import Calendar
@@ -263,11 +263,12 @@ def test_every_change_names_the_shop(ledger, redeem, restore, code):
 @pytest.fixture
 def ask(ledger, till):
     """Redeem under an idempotency key."""
+    answers = Answers(ledger)
 
     def redeem_once(code, key, *, shop=SHOP, at_ms=NOON_MS, receipt=None):
         request = Request(shop, "redemptions", key, {"code": code, "receipt": receipt})
         act = lambda tx: till.redeem(tx, shop, code, at_ms, heard_real_ms=7, receipt=receipt).model_dump()  # noqa: E731
-        return once(ledger, request, at_ms, act)
+        return answers.once(request, at_ms, act)
 
     return redeem_once
 
@@ -292,6 +293,15 @@ def test_another_key_is_another_request(ask, code):
 def test_a_no_is_remembered_too(ask, code):
     first = ask(code, "k1", shop="grill-9")
     assert (first.status, ask(code, "k1", shop="grill-9")) == (403, first._replace(replayed=True))
+
+
+def test_what_came_before_a_no_is_undone(ledger, till, code):
+    def spend_and_refuse(tx):
+        till.redeem(tx, SHOP, code, NOON_MS, heard_real_ms=7)
+        raise Problem("in-progress", 409, "Not today")
+
+    answer = Answers(ledger).once(Request(SHOP, "redemptions", "k1", {}), NOON_MS, spend_and_refuse)
+    assert (answer.status, standing(ledger)) == (409, 0)
 
 
 def test_keys_belong_to_a_shop(ask, code):
