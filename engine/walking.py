@@ -1,4 +1,8 @@
-"""How a place spreads over the floor while nobody hears of it: part of the inner loops, see engine.belief."""
+"""How a place spreads over the floor while nobody hears of it: part of the inner loops, see engine.belief.
+
+Loops that go over slices from their beginning, do one simple thing, and are not shorter than a tile, become the
+processor's wide steps, sixteen numbers in each; others do not, and take five times as long.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from engine.cells import NO_TILE, TILE, Floats, Floor, Ints
+from engine.cells import AT_ONCE, NO_TILE, TILE, Floats, Floor, Ints
 
 Beliefs = npt.NDArray[np.uint8]
 Real = float | np.floating
 
 CELLS = TILE * TILE
-STEP = 32  # so many numbers at once is what processors are quick with
+SPARE = AT_ONCE - 1
 # A walk need not be followed to where less than this share of it leads in a cell, nor from cells whose byte is fainter.
-TRACE, FAINT = np.float32(1e-6), 3
+TRACE, FAINT = np.float32(1e-6), np.float32(3.0)
 ONE, NONE = np.float32(1.0), np.float32(0.0)
 
 
@@ -25,26 +29,29 @@ class Desk(NamedTuple):
 
     active: Ints
     is_active: npt.NDArray[np.bool_]
+    held: Ints  # tiles in which something is believed, by number
+    stayed: Floats  # what is believed, squared: (cells,), all zero between two walks
     walked: Floats
     places: Floats
     like: Floats
-    off: Floats
-    sure: Floats
-    lines: Floats  # (rows, columns and a step) of one level, blurred along columns
-    blurred: Floats  # the same, blurred along both; all zero between two walks
-    line: Floats
+    sums: Floats  # (3 CELLS,): what is summed up for each cell of a tile, or over the tiles
+    of_level: npt.NDArray[np.float64]  # (levels, 4) of shares: sums of 1, x, y, x² + y²
+    believed: Floats  # on one level, row by row
+    across: Floats  # the same, blurred along columns
+    along: Floats  # and along rows
 
 
 @njit(cache=True, error_model="numpy")
 def desk_for(floor: Floor) -> Desk:
     tiles = len(floor.tile_level)
     rows, columns, cells = floor.tile_at.shape[1] * TILE, floor.tile_at.shape[2] * TILE, tiles * CELLS
+    furthest = floor.walks.taps.shape[1]
+    most = (rows + furthest + SPARE) * (columns + furthest)
     return Desk(
-        np.zeros(tiles, np.int64), np.zeros(tiles, np.bool_),
+        np.zeros(tiles, np.int64), np.zeros(tiles, np.bool_), np.zeros(tiles, np.int64),
         np.zeros(cells, np.float32), np.zeros(cells, np.float32), np.zeros(cells, np.float32),
-        np.zeros(cells, np.float32), np.zeros(cells, np.float32),
-        np.zeros((rows, columns + STEP), np.float32), np.zeros((rows, columns + STEP), np.float32),
-        np.zeros(columns + STEP, np.float32),
+        np.zeros(cells, np.float32), np.zeros(3 * CELLS, np.float32), np.zeros((floor.tile_at.shape[0], 4)),
+        np.zeros(most, np.float32), np.zeros(most, np.float32), np.zeros(most, np.float32),
     )  # fmt: skip
 
 
@@ -68,50 +75,55 @@ def begin(desk: Desk, floor: Floor) -> int:
 @njit(cache=True, error_model="numpy")
 def walk(desk: Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real) -> int:
     """Spread what is believed, if it *moved*; the tiles where that leads become active."""
-    high, wide = floor.tile_at.shape[1] * TILE, floor.tile_at.shape[2] * TILE
-    reach = floor.walks.reach[blur]
-    taps = floor.walks.taps[blur, : 2 * reach + 1]
-    total = NONE
-    for cell in range(len(belief)):
-        if belief[cell] >= FAINT:
-            total += np.float32(belief[cell]) * np.float32(belief[cell])
-    tiles, first = 0, 0
-    for level in range(floor.tile_at.shape[0]):
-        end = first
-        while end < len(floor.tile_level) and floor.tile_level[end] == level:
+    held, total = _take_up(desk, belief)
+    walks, stays, tiles, first = moved / total, (ONE - moved) / total, 0, 0
+    while first < held:
+        level, end = floor.tile_level[desk.held[first]], first + 1
+        while end < held and floor.tile_level[desk.held[end]] == level:
             end += 1
-        south, north, west, east = _edges(floor, belief, first, end)
+        south, north, west, east = _edges(desk, floor, first, end)
         if north >= 0:
-            from_column, to_column = max(west - reach, 0), min(east + reach + 1, wide)
-            # Whole steps of the processor's; what is blurred beyond to_column is not read.
-            padded = from_column + (to_column - from_column + STEP - 1) // STEP * STEP
-            desk.lines[south : north + 1, from_column:padded] = NONE
-            for tile in range(first, end):
-                _along_columns(desk, floor, belief, tile, taps, total)
-            for row in range(max(south - reach, 0), min(north + reach, high - 1) + 1):
-                line = desk.line[from_column:padded]
-                line[:] = NONE
-                for other in range(max(row - reach, south), min(row + reach, north) + 1):
-                    add(line, desk.lines[other, from_column:padded], taps[other - row + reach])
-                desk.blurred[row, from_column:to_column] = desk.line[from_column:to_column]
-            for row in range(max(south - reach, 0) // TILE, min(north + reach, high - 1) // TILE + 1):
-                for column in range(from_column // TILE, (to_column - 1) // TILE + 1):
-                    tile = floor.tile_at[level, row, column]
-                    if tile != NO_TILE and _walked_to(desk, floor, belief, tile, moved, total):
-                        tiles = activate(desk, tile, tiles)
-            desk.blurred[max(south - reach, 0) : north + reach + 1, from_column:to_column] = NONE
+            tiles = _spread(desk, floor, level, first, end, blur, south, north, west, east, walks, stays, tiles)
         first = end
+    for number in range(held):
+        desk.stayed[desk.held[number] * CELLS : (desk.held[number] + 1) * CELLS] = NONE
     return tiles
 
 
 @njit(cache=True, error_model="numpy")
-def _edges(floor: Floor, belief: Beliefs, first: int, end: int) -> tuple[int, int, int, int]:
+def _take_up(desk: Desk, belief: Beliefs) -> tuple[int, Real]:
+    """The number of tiles in which anything is believed, and the sum of all that is."""
+    words, held = belief.view(np.uint64), 0
+    for tile in range(len(desk.active)):
+        of_tile, some = words[tile * TILE : (tile + 1) * TILE], np.uint64(0)
+        for word in range(TILE):
+            some |= of_tile[word]
+        if some:
+            desk.held[held] = tile
+            held += 1
+    sums = desk.sums[:CELLS]
+    sums[:] = NONE
+    for number in range(held):
+        cells = slice(desk.held[number] * CELLS, (desk.held[number] + 1) * CELLS)
+        byte, stayed = belief[cells], desk.stayed[cells]
+        for at in range(CELLS):
+            believed = np.float32(byte[at])
+            stayed[at] = believed * believed if believed >= FAINT else NONE
+        for at in range(CELLS):
+            sums[at] += stayed[at]
+    return held, sums.sum()
+
+
+@njit(cache=True, error_model="numpy")
+def _edges(desk: Desk, floor: Floor, first: int, end: int) -> tuple[int, int, int, int]:
     """The rows and columns, south, north, west, east, between which anything is believed in these tiles of one level;
     north is -1 where nothing is."""
     south, north, west, east = floor.tile_at.shape[1] * TILE, -1, floor.tile_at.shape[2] * TILE, -1
-    for tile in range(first, end):
+    for number in range(first, end):
+        tile = desk.held[number]
+        stayed = desk.stayed[tile * CELLS : (tile + 1) * CELLS]
         for at in range(CELLS):
-            if belief[tile * CELLS + at] >= FAINT:
+            if stayed[at] > NONE:
                 row, column = floor.tile_row[tile] * TILE + at // TILE, floor.tile_column[tile] * TILE + at % TILE
                 south, north = min(south, row), max(north, row)
                 west, east = min(west, column), max(east, column)
@@ -119,38 +131,80 @@ def _edges(floor: Floor, belief: Beliefs, first: int, end: int) -> tuple[int, in
 
 
 @njit(cache=True, error_model="numpy")
-def _along_columns(desk: Desk, floor: Floor, belief: Beliefs, tile: int, taps: Floats, total: Real) -> None:
-    reach, wide = len(taps) // 2, floor.tile_at.shape[2] * TILE
-    for at in range(CELLS):
-        byte = np.float32(belief[tile * CELLS + at])
-        if byte >= FAINT:
-            line = desk.lines[floor.tile_row[tile] * TILE + at // TILE]
-            column = floor.tile_column[tile] * TILE + at % TILE
-            low, top = max(column - reach, 0), min(column + reach + 1, wide)
-            add(line[low:top], taps[low - column + reach : top - column + reach], byte * byte / total)
+def _spread(
+    desk: Desk, floor: Floor, level: int, first: int, end: int, blur: int,
+    south: int, north: int, west: int, east: int, walks: Real, stays: Real, tiles: int,
+) -> int:  # fmt: skip
+    """The same for one level, whose tiles are first to end of those held."""
+    reach, taps = floor.walks.reach[blur], floor.walks.taps[blur]
+    from_row, past_row = max(south - reach, 0) // TILE, min((north + reach) // TILE + 1, floor.tile_at.shape[1])
+    from_column, past_column = max(west - reach, 0) // TILE, min((east + reach) // TILE + 1, floor.tile_at.shape[2])
+    # All rows in one line, with nothing between them, before the first and after the last for as far as walks reach.
+    wide, high = (past_column - from_column) * TILE + reach, (past_row - from_row) * TILE
+    before, south_at = reach - from_column * TILE, south - from_row * TILE
+    much = (north - south + 1) * wide
+    desk.believed[: much + 2 * reach + SPARE] = NONE
+    for number in range(first, end):
+        tile = desk.held[number]
+        stayed, column = desk.stayed[tile * CELLS : (tile + 1) * CELLS], before + floor.tile_column[tile] * TILE
+        for at in range(CELLS):
+            if stayed[at] > NONE:
+                row = floor.tile_row[tile] * TILE + at // TILE - south
+                desk.believed[row * wide + column + at % TILE] = stayed[at]
+    desk.across[: (high + 2 * reach + SPARE) * wide] = NONE
+    _blur(desk.across[(south_at + reach) * wide :][:much], desk.believed, taps, reach, 1)
+    _blur(desk.along[: high * wide], desk.across, taps, reach, wide)
+    for row in range(from_row, past_row):
+        for column in range(from_column, past_column):
+            tile = floor.tile_at[level, row, column]
+            if tile != NO_TILE:
+                start = (row - from_row) * TILE * wide + (column - from_column) * TILE
+                if _walked_to(desk, floor, tile, desk.along[start:], wide, walks, stays):
+                    tiles = activate(desk, tile, tiles)
+    return tiles
 
 
 @njit(cache=True, error_model="numpy")
-def _walked_to(desk: Desk, floor: Floor, belief: Beliefs, tile: int, moved: Real, total: Real) -> bool:
-    """Fill in where the walk leads in this tile; whether that is worth following."""
-    most = NONE
-    south, west = floor.tile_row[tile] * TILE, floor.tile_column[tile] * TILE
+def _blur(to: Floats, what: Floats, taps: Floats, reach: int, apart: int) -> None:
+    """to[i] = the sum of what[i + k apart] taps[k], over so many taps as a walk of this reach has."""
+    cells = len(to)
+    for tap in range(0, 2 * reach + 1, AT_ONCE):
+        one, two, three, four = taps[tap], taps[tap + 1], taps[tap + 2], taps[tap + 3]
+        first, second = what[tap * apart :][:cells], what[(tap + 1) * apart :][:cells]
+        third, fourth = what[(tap + 2) * apart :][:cells], what[(tap + 3) * apart :][:cells]
+        if tap == 0:
+            for at in range(cells):
+                to[at] = one * first[at] + two * second[at] + three * third[at] + four * fourth[at]
+        else:
+            for at in range(cells):
+                to[at] += one * first[at] + two * second[at] + three * third[at] + four * fourth[at]
+
+
+@njit(cache=True, error_model="numpy")
+def _walked_to(desk: Desk, floor: Floor, tile: int, blurred: Floats, wide: int, walks: Real, stays: Real) -> bool:
+    """Fill in where the walk leads in this tile; whether that is worth following.
+
+    blurred  its rows are so *wide*
+    """
+    cells = slice(tile * CELLS, (tile + 1) * CELLS)
+    walked, stayed, anywhere = desk.walked[cells], desk.stayed[cells], floor.anywhere[cells]
     for row in range(TILE):
-        line = desk.blurred[south + row, west : west + TILE]
+        to, what = walked[row * TILE : (row + 1) * TILE], blurred[row * wide : row * wide + TILE]
         for column in range(TILE):
-            cell = tile * CELLS + row * TILE + column
-            byte = np.float32(belief[cell])
-            stayed = byte * byte / total if byte >= FAINT else NONE
-            # Nobody walks off the floor.
-            desk.walked[cell] = moved * line[column] + (ONE - moved) * stayed if floor.anywhere[cell] > NONE else NONE
-            most = max(most, desk.walked[cell])
-    return bool(most > TRACE)
+            to[column] = what[column]
+    for at in range(CELLS):
+        # Nobody walks off the floor.
+        walked[at] = walks * walked[at] + stays * stayed[at] if anywhere[at] > NONE else NONE
+    worth = 0
+    for at in range(CELLS):
+        worth += walked[at] > TRACE
+    return worth > 0
 
 
 @njit(cache=True, error_model="numpy")
-def add(to: Floats, what: Floats, times: Real) -> None:
-    for at in range(len(to)):
-        to[at] += times * what[at]
+def add(to: Floats, what: Floats) -> None:
+    for at in range(CELLS):
+        to[at] += what[at]
 
 
 @njit(cache=True, error_model="numpy")
