@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba import njit
 
 from engine.cells import CELL_M, LEAK_RATE, NO_TILE, TILE, WAY_RATE, Floats, Floor, Ints
-from engine.walking import CELLS, NONE, ONE, Beliefs, Desk, Real, add, begin, desk_for, wake, walk
+from engine.walking import CELLS, NONE, ONE, Beliefs, Desk, Real, add, any_of, begin, desk_for, wake, walk
 
 Rows = npt.NDArray[np.intp]
 Doubles = npt.NDArray[np.float64]
@@ -280,17 +280,19 @@ def _conclude(
     most, total = _multiply(desk, tiles, best, heard.soon[device] if best - believed > SURPRISE else heard.news[device])
     desk.of_level[:] = 0
     belief[:] = 0
-    brightness = MOST * MOST / most
+    brightness, words, of_all = MOST * MOST / most, belief.view(np.uint64), 1 / total
     for number in range(tiles):
         tile = desk.active[number]
         desk.is_active[tile] = False
         byte, places = belief[tile * CELLS : (tile + 1) * CELLS], desk.places[tile * CELLS : (tile + 1) * CELLS]
         for at in range(CELLS):
             byte[at] = np.uint8(np.sqrt(places[at] * brightness) + HALF)
+        if not any_of(words[tile * TILE : (tile + 1) * TILE]):
+            continue
         sums = desk.of_level[floor.tile_level[tile]]
         for at in range(CELLS):
             if byte[at] > 0:
-                cell, share = tile * CELLS + at, places[at] / total
+                cell, share = tile * CELLS + at, places[at] * of_all
                 x_m, y_m = float(floor.x_m[cell]), float(floor.y_m[cell])
                 sums[0] += share
                 sums[1] += share * x_m

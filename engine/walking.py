@@ -76,14 +76,12 @@ def begin(desk: Desk, floor: Floor) -> int:
 def walk(desk: Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real) -> int:
     """Spread what is believed, if it *moved*; the tiles where that leads become active."""
     held, total = _take_up(desk, belief)
-    walks, stays, tiles, first = moved / total, (ONE - moved) / total, 0, 0
+    tiles, first = 0, 0
     while first < held:
         level, end = floor.tile_level[desk.held[first]], first + 1
         while end < held and floor.tile_level[desk.held[end]] == level:
             end += 1
-        south, north, west, east = _edges(desk, floor, first, end)
-        if north >= 0:
-            tiles = _spread(desk, floor, level, first, end, blur, south, north, west, east, walks, stays, tiles)
+        tiles = _spread(desk, floor, desk.held[first:end], blur, moved / total, (ONE - moved) / total, tiles)
         first = end
     for number in range(held):
         desk.stayed[desk.held[number] * CELLS : (desk.held[number] + 1) * CELLS] = NONE
@@ -91,77 +89,77 @@ def walk(desk: Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real) -> i
 
 
 @njit(cache=True, error_model="numpy")
+def any_of(words: npt.NDArray[np.uint64]) -> bool:
+    """Whether anything is believed in a tile, whose rows are a word each."""
+    some = np.uint64(0)
+    for row in range(TILE):
+        some |= words[row]
+    return bool(some)
+
+
+@njit(cache=True, error_model="numpy")
 def _take_up(desk: Desk, belief: Beliefs) -> tuple[int, Real]:
-    """The number of tiles in which anything is believed, and the sum of all that is."""
-    words, held = belief.view(np.uint64), 0
-    for tile in range(len(desk.active)):
-        of_tile, some = words[tile * TILE : (tile + 1) * TILE], np.uint64(0)
-        for word in range(TILE):
-            some |= of_tile[word]
-        if some:
-            desk.held[held] = tile
-            held += 1
-    sums = desk.sums[:CELLS]
+    """The number of tiles in which anything is believed that may be walked from, and the sum of all that is."""
+    words, held, sums = belief.view(np.uint64), 0, desk.sums[:CELLS]
     sums[:] = NONE
-    for number in range(held):
-        cells = slice(desk.held[number] * CELLS, (desk.held[number] + 1) * CELLS)
-        byte, stayed = belief[cells], desk.stayed[cells]
+    for tile in range(len(desk.active)):
+        if not any_of(words[tile * TILE : (tile + 1) * TILE]):
+            continue
+        byte, stayed = belief[tile * CELLS : (tile + 1) * CELLS], desk.stayed[tile * CELLS : (tile + 1) * CELLS]
+        some = 0
         for at in range(CELLS):
             believed = np.float32(byte[at])
             stayed[at] = believed * believed if believed >= FAINT else NONE
-        for at in range(CELLS):
-            sums[at] += stayed[at]
+            some += believed >= FAINT
+        if some:
+            desk.held[held] = tile
+            held += 1
+            for at in range(CELLS):
+                sums[at] += stayed[at]
     return held, sums.sum()
 
 
 @njit(cache=True, error_model="numpy")
-def _edges(desk: Desk, floor: Floor, first: int, end: int) -> tuple[int, int, int, int]:
-    """The rows and columns, south, north, west, east, between which anything is believed in these tiles of one level;
-    north is -1 where nothing is."""
-    south, north, west, east = floor.tile_at.shape[1] * TILE, -1, floor.tile_at.shape[2] * TILE, -1
-    for number in range(first, end):
-        tile = desk.held[number]
-        stayed = desk.stayed[tile * CELLS : (tile + 1) * CELLS]
-        for at in range(CELLS):
-            if stayed[at] > NONE:
-                row, column = floor.tile_row[tile] * TILE + at // TILE, floor.tile_column[tile] * TILE + at % TILE
-                south, north = min(south, row), max(north, row)
-                west, east = min(west, column), max(east, column)
-    return south, north, west, east
+def _spread(desk: Desk, floor: Floor, held: Ints, blur: int, walks: Real, stays: Real, tiles: int) -> int:
+    """The same for one level, of which these tiles are held."""
+    reach, taps, level = floor.walks.reach[blur], floor.walks.taps[blur], floor.tile_level[held[0]]
+    south, north, west, east = _edges(floor, held)
+    from_row, past_row = max(south - reach, 0) // TILE, min((north + reach - 1) // TILE + 1, floor.tile_at.shape[1])
+    from_column = max(west - reach, 0) // TILE
+    past_column = min((east + reach - 1) // TILE + 1, floor.tile_at.shape[2])
+    # All rows in one line, with nothing between them, before the first and after the last for as far as walks reach.
+    wide, high = (past_column - from_column) * TILE + reach, (past_row - from_row) * TILE
+    much = (north - south) * wide
+    desk.believed[: much + 2 * reach + SPARE] = NONE
+    square = desk.believed[:much].reshape(north - south, wide)
+    for number in range(len(held)):
+        tile = held[number]
+        row, column = floor.tile_row[tile] * TILE - south, (floor.tile_column[tile] - from_column) * TILE + reach
+        to, what = square[row : row + TILE, column : column + TILE], desk.stayed[tile * CELLS : (tile + 1) * CELLS]
+        for at in range(TILE):
+            for across in range(TILE):
+                to[at, across] = what[at * TILE + across]
+    desk.across[: (high + 2 * reach + SPARE) * wide] = NONE
+    _blur(desk.across[(south - from_row * TILE + reach) * wide :][:much], desk.believed, taps, reach, 1)
+    _blur(desk.along[: high * wide], desk.across, taps, reach, wide)
+    square = desk.along[: high * wide].reshape(high, wide)
+    for row in range(from_row, past_row):
+        rows = square[(row - from_row) * TILE : (row - from_row + 1) * TILE]
+        for column in range(from_column, past_column):
+            tile, at = floor.tile_at[level, row, column], (column - from_column) * TILE
+            if tile != NO_TILE and _walked_to(desk, floor, tile, rows[:, at : at + TILE], walks, stays):
+                tiles = activate(desk, tile, tiles)
+    return tiles
 
 
 @njit(cache=True, error_model="numpy")
-def _spread(
-    desk: Desk, floor: Floor, level: int, first: int, end: int, blur: int,
-    south: int, north: int, west: int, east: int, walks: Real, stays: Real, tiles: int,
-) -> int:  # fmt: skip
-    """The same for one level, whose tiles are first to end of those held."""
-    reach, taps = floor.walks.reach[blur], floor.walks.taps[blur]
-    from_row, past_row = max(south - reach, 0) // TILE, min((north + reach) // TILE + 1, floor.tile_at.shape[1])
-    from_column, past_column = max(west - reach, 0) // TILE, min((east + reach) // TILE + 1, floor.tile_at.shape[2])
-    # All rows in one line, with nothing between them, before the first and after the last for as far as walks reach.
-    wide, high = (past_column - from_column) * TILE + reach, (past_row - from_row) * TILE
-    before, south_at = reach - from_column * TILE, south - from_row * TILE
-    much = (north - south + 1) * wide
-    desk.believed[: much + 2 * reach + SPARE] = NONE
-    for number in range(first, end):
-        tile = desk.held[number]
-        stayed, column = desk.stayed[tile * CELLS : (tile + 1) * CELLS], before + floor.tile_column[tile] * TILE
-        for at in range(CELLS):
-            if stayed[at] > NONE:
-                row = floor.tile_row[tile] * TILE + at // TILE - south
-                desk.believed[row * wide + column + at % TILE] = stayed[at]
-    desk.across[: (high + 2 * reach + SPARE) * wide] = NONE
-    _blur(desk.across[(south_at + reach) * wide :][:much], desk.believed, taps, reach, 1)
-    _blur(desk.along[: high * wide], desk.across, taps, reach, wide)
-    for row in range(from_row, past_row):
-        for column in range(from_column, past_column):
-            tile = floor.tile_at[level, row, column]
-            if tile != NO_TILE:
-                start = (row - from_row) * TILE * wide + (column - from_column) * TILE
-                if _walked_to(desk, floor, tile, desk.along[start:], wide, walks, stays):
-                    tiles = activate(desk, tile, tiles)
-    return tiles
+def _edges(floor: Floor, held: Ints) -> tuple[int, int, int, int]:
+    """The first row of these tiles, the row past the last, and the columns likewise."""
+    south, north, west, east = floor.tile_at.shape[1], 0, floor.tile_at.shape[2], 0
+    for number in range(len(held)):
+        row, column = floor.tile_row[held[number]], floor.tile_column[held[number]]
+        south, north, west, east = min(south, row), max(north, row + 1), min(west, column), max(east, column + 1)
+    return south * TILE, north * TILE, west * TILE, east * TILE
 
 
 @njit(cache=True, error_model="numpy")
@@ -181,17 +179,13 @@ def _blur(to: Floats, what: Floats, taps: Floats, reach: int, apart: int) -> Non
 
 
 @njit(cache=True, error_model="numpy")
-def _walked_to(desk: Desk, floor: Floor, tile: int, blurred: Floats, wide: int, walks: Real, stays: Real) -> bool:
-    """Fill in where the walk leads in this tile; whether that is worth following.
-
-    blurred  its rows are so *wide*
-    """
+def _walked_to(desk: Desk, floor: Floor, tile: int, blurred: Floats, walks: Real, stays: Real) -> bool:
+    """Fill in where the walk leads in this tile; whether that is worth following."""
     cells = slice(tile * CELLS, (tile + 1) * CELLS)
     walked, stayed, anywhere = desk.walked[cells], desk.stayed[cells], floor.anywhere[cells]
     for row in range(TILE):
-        to, what = walked[row * TILE : (row + 1) * TILE], blurred[row * wide : row * wide + TILE]
         for column in range(TILE):
-            to[column] = what[column]
+            walked[row * TILE + column] = blurred[row, column]
     for at in range(CELLS):
         # Nobody walks off the floor.
         walked[at] = walks * walked[at] + stays * stayed[at] if anywhere[at] > NONE else NONE
