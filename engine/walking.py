@@ -110,7 +110,7 @@ def _take_up(desk: Desk, belief: Beliefs) -> tuple[int, Real]:
         for at in range(CELLS):
             believed = np.float32(byte[at])
             stayed[at] = believed * believed if believed >= FAINT else NONE
-            some += believed >= FAINT
+            some += int(believed >= FAINT)
         if some:
             desk.held[held] = tile
             held += 1
@@ -191,7 +191,7 @@ def _walked_to(desk: Desk, floor: Floor, tile: int, blurred: Floats, walks: Real
         walked[at] = walks * walked[at] + stays * stayed[at] if anywhere[at] > NONE else NONE
     worth = 0
     for at in range(CELLS):
-        worth += walked[at] > TRACE
+        worth += int(walked[at] > TRACE)
     return worth > 0
 
 
