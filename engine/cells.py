@@ -32,6 +32,7 @@ WALK_M_S, STRAIGHT_S = 1.4, 10.0
 BLURS_M = np.array([1.0, 1.5, 2.2, 3.2, 4.5, 6.5, 9.0, 13.0, 18.0, 26.0, 40.0])
 # Nobody gets further than so many standard deviations of their blur.
 FURTHEST = 1.8
+AT_ONCE = 4  # taps that are added up in one go
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -40,7 +41,7 @@ Mask = npt.NDArray[np.bool_]
 
 class Walks(NamedTuple):
     """How a place blurs, by row of BLURS_M: reach (blurs,) in cells, and the share that moves so many cells along one
-    axis, taps (blurs, 2 * longest reach + 1), of which the first 2 * reach + 1 count."""
+    axis, taps (blurs, 2 * longest reach + AT_ONCE), of which the first 2 * reach + 1 count; the others are zero."""
 
     reach: Ints
     taps: Floats
@@ -131,7 +132,7 @@ class Cells:
 
 def _walks() -> Walks:
     reach = np.ceil(FURTHEST * BLURS_M / CELL_M).astype(np.int64)
-    taps = np.zeros((len(BLURS_M), 2 * int(reach.max()) + 1), np.float32)
+    taps = np.zeros((len(BLURS_M), 2 * int(reach.max()) + AT_ONCE), np.float32)
     for row, (blur_m, far) in enumerate(zip(BLURS_M.tolist(), reach.tolist(), strict=True)):
         share = np.exp(-0.5 * (np.arange(-far, far + 1) * CELL_M / blur_m) ** 2)
         taps[row, : 2 * far + 1] = share / share.sum()

@@ -1,4 +1,9 @@
-"""From the broker to the ledger: each round of messages becomes events, and is acknowledged once they are kept."""
+"""From the broker to the ledger: messages become events, and are acknowledged once these are kept.
+
+Keeping costs a copy of all that presence knows. A round by which no second closed, as most are, has nothing to tell
+yet: what it read is kept with the round that closes one, and acknowledged then; were we to die before, it would come
+again.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +43,9 @@ SILENT_REAL_MS = 5_000
 # What a message may take to get here, and for how long many may take as long, in real time: with a faster clock, that
 # much event time.
 TRAVELS_REAL_MS, STEADY_REAL_MS = 1_000, 5_000
+# What was read is kept after so long in any case, and where so many messages of a lane wait to be acknowledged: half of
+# what rumqttd sends ahead.
+UNKEPT_REAL_MS, MOST_UNKEPT = 1_000, 50
 # A heartbeat further ahead than this comes from a clock that is wrong: time must not run ahead with it.
 AHEAD_MS = 60_000
 
@@ -81,6 +89,7 @@ class Ingest:
         self._signs: list[tuple[int, int]] = []  # of life in this round: row of a sensor, and when
         self._links: list[tuple[int, int, int, int]] = []  # in this round, as links.Heard has them
         self._placed: list[Placed] = []  # what controllers told in this round
+        self._unkept: list[Message] = []  # read, and neither kept nor acknowledged yet
         self.reached_ms = 0  # event time, as far as sensors have told
         self.refused: Counter[str] = Counter()  # malformed associations and heartbeats, by reason
         self.observations = self.fixes = 0
@@ -106,18 +115,24 @@ class Ingest:
         """Have the next round publish a new list, and forget members who are no longer on it. Any thread may call."""
         self._list_is_stale = True
 
-    def round(self, timeout_s: float) -> int:
-        """Wait at most *timeout_s* for messages, carry out in one transaction what they mean; how many they were."""
+    def round(self, timeout_s: float, *, last: bool = False) -> int:
+        """Wait at most *timeout_s* for messages, and carry out in one transaction what they mean; how many they were.
+
+        last  keep what was read even if nothing has come of it yet, for there will be no other round
+        """
         arrived, now_ms = self._subscriber.take(timeout_s), self._pace.now()
         self._lanes.add(arrived, system_clock(), no_later_than_ms=now_ms + AHEAD_MS, right=self._right)
         messages = self._lanes.ready(system_clock(), away=self._subscriber.away)
-        if not messages and not self._list_is_stale and now_ms < self._turn_ms:
+        new_list = self._list_is_stale or now_ms >= self._turn_ms
+        if not messages and not new_list and not self._unkept:
             return 0
         readings: list[Readings] = []
         associations: list[wire.Association] = []
         for message in messages:
             self._read(message, now_ms, readings, associations)
+        self._unkept += messages
         events: list[PresenceEvent] = []
+        closed_ms = self.presence.reached_ms
         signs, self._signs = self._signs, []
         if signs:
             self.presence.hear_of(*zip(*signs, strict=True))
@@ -133,6 +148,9 @@ class Ingest:
         if readings or placed:
             events += self._absorb(joined(readings).by_time(), placed)
         events += self.presence.expire(self.reached_ms)
+        certain = events or associations or new_list or self.presence.reached_ms > closed_ms
+        if not (certain or last or self._unkept_for_long(system_clock())):
+            return len(messages)
         # Others wait while we write: what can be done before is done before.
         snapshot = self._snapshot()
         allow: wire.AllowList | None = None
@@ -150,13 +168,19 @@ class Ingest:
                     snapshot = self._snapshot()
             heard_real_ms = max((m.arrived_real_ms for m in messages), default=system_clock())
             self._ledger.append(tx, events, heard_real_ms=heard_real_ms)
-            if readings or placed or events or signs:
+            if self._unkept or events:
                 self._ledger.keep(tx, SNAPSHOT, msgspec.msgpack.encode(snapshot), now_ms)
-        self._subscriber.acknowledge(messages)
+        self._subscriber.acknowledge(self._unkept)
+        self._unkept = []
         if allow is not None:
             sealed = wire.seal_allow_list(allow, self._keys.site, self._keys.signer, token_bytes)
             self._subscriber.publish_retained(wire.allow_topic(self._plan.site), sealed)
         return len(messages)
+
+    def _unkept_for_long(self, now_real_ms: int) -> bool:
+        oldest_real_ms = self._unkept[0].arrived_real_ms if self._unkept else now_real_ms
+        of_lane = Counter(message.lane for message in self._unkept)
+        return now_real_ms - oldest_real_ms >= UNKEPT_REAL_MS or max(of_lane.values(), default=0) >= MOST_UNKEPT
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(self.presence.snapshot(), self.border.dump(), self.clocks.dump(), self.reached_ms)

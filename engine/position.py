@@ -24,7 +24,7 @@ from engine.plan import Plan
 from engine.radio import Radio
 from engine.readings import Readings, readings
 from engine.tuning import Tuning
-from engine.walking import Beliefs
+from engine.walking import CELLS, Beliefs
 from engine.zones import Chances, Zones, chances, zone_shares
 
 Tracks = npt.NDArray[np.void]
@@ -74,8 +74,10 @@ class Locator:
         low_x_m, low_y_m = radio.cells.low_m
         precision, middle_db = (1 / radio.spread_db**2).astype(np.float32), radio.mean_dbm - MIDDLE_DBM
         heard_log = (radio.heard_log - precision * middle_db**2 / 2 - self._phones.silent_log).astype(np.float32)
+        tiles = (len(plan.sensors), -1, CELLS)
+        signal = np.concatenate((precision.reshape(tiles), (precision * middle_db).reshape(tiles)), axis=2)
         self._air = Air(
-            precision, precision * middle_db, heard_log, self._phones.silent_log,
+            signal, heard_log, self._phones.silent_log,
             np.zeros_like(self._phones.silent_log[:, 0]), np.zeros(len(plan.sensors), np.bool_),
             plan.sensor_level.astype(np.int64), plan.anchors_m[:, 0] - low_x_m, plan.anchors_m[:, 1] - low_y_m,
         )  # fmt: skip

@@ -162,7 +162,7 @@ class Presence:
             pending=waiting.pending(),
             fixes=self._fixing.pending(),
             table=self._roster.in_order(),
-            beliefs=self._roster.beliefs[self._roster.rows],
+            beliefs=self._roster.held(),
             liveness=self.liveness.keep(),
             links=self.links.keep(),
         )

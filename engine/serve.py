@@ -122,11 +122,12 @@ class Engine:
                 drawn_real_ms = now_real_ms
                 self._show(now_real_ms)
             # Gathered, messages cost far less than one by one; where many wait already, there is nothing to wait for.
-            # Each round keeps the whole state: where that is work for longer than a round should last, rounds are made
-            # rarer, so that half the time is left for what arrives.
+            # A round that closes a second keeps the whole state: where that is work for longer than a round should
+            # last, rounds are made rarer, so that half the time is left for what arrives.
             if taken < MANY:
                 pause_ms = min(worked_ms, LONGEST_PAUSE_MS) if worked_ms > self.settings.round_ms else 0
                 self.stopping.wait(max(began_real_ms + self.settings.round_ms - system_clock(), pause_ms) / 1_000)
+        self.ingest.round(0.0, last=True)
 
     def _show(self, now_real_ms: int) -> None:
         if not self.ingest.reached_ms:

@@ -17,12 +17,12 @@ from engine.plan import NOWHERE, Plan
 from engine.position import UNPLACED
 from engine.radio import Propagation
 from engine.readings import Readings, from_columns
+from engine.roster import CELLS, Held
 from engine.stays import end_all
 
-VERSION = 4
+VERSION = 5
 
 Table = npt.NDArray[np.void]
-Beliefs = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
 
@@ -38,7 +38,7 @@ class Kept(NamedTuple):
     pending: Readings
     fixes: fixes.Fixes  # those that wait for their second
     table: Table
-    beliefs: Beliefs  # (rows of table, cells), see engine.position
+    beliefs: Held  # of the rows of table, see engine.position
     liveness: liveness.Kept
     links: links.Kept
 
@@ -62,6 +62,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     pending: list[bytes]
     fixes: list[bytes]
     cells: bytes  # digest of where they lie: places are forgotten when the floor was redrawn
+    held: bytes  # a bit for each row of the table and tile of the floor: whether its bytes follow
     beliefs: bytes
     told_of_sensors: bool
     signs: list[
@@ -88,7 +89,8 @@ def pack(kept: Kept, plan: Plan, cells: Cells) -> bytes:
             pending=kept.pending.columns(),
             fixes=kept.fixes.columns(),
             cells=_digest(cells),
-            beliefs=kept.beliefs.tobytes(),
+            held=np.packbits(kept.beliefs.where).tobytes(),
+            beliefs=kept.beliefs.what.tobytes(),
             told_of_sensors=kept.liveness.told,
             signs=[column.tobytes() for column in kept.liveness[1:]],
             waiting=np.stack(kept.links.waiting).tobytes(),
@@ -174,12 +176,18 @@ def _digest(cells: Cells) -> bytes:
     return blake2b(b"".join(column.tobytes() for column in (cells.level, cells.x_m, cells.y_m))).digest()
 
 
-def _beliefs(written: _Written, cells: Cells, table: Table) -> Beliefs:
+def _beliefs(written: _Written, cells: Cells, table: Table) -> Held:
     """As written; where the floor is another, nobody is placed any more until heard again. Raises ValueError."""
+    shape = len(table), len(cells) // CELLS
     if written.cells != _digest(cells):
         table["track"]["level"] = UNPLACED
-        return np.zeros((len(table), len(cells)), np.uint8)
-    return np.frombuffer(written.beliefs, np.uint8).reshape(len(table), len(cells)).copy()
+        return Held(np.zeros(shape, np.bool_), np.zeros((0, CELLS), np.uint8))
+    bits = np.frombuffer(written.held, np.uint8)
+    where = np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(np.bool_)
+    what = np.frombuffer(written.beliefs, np.uint8).reshape(-1, CELLS)
+    if len(bits) != -(-where.size // 8) or len(what) != where.sum():
+        raise ValueError("beliefs that are not of its members")
+    return Held(where, what)
 
 
 def _found_again(keys: Sequence[str], index: dict[str, int]) -> Ints:

@@ -1,4 +1,8 @@
-"""How a place spreads over the floor while nobody hears of it: part of the inner loops, see engine.belief."""
+"""How a place spreads over the floor while nobody hears of it: part of the inner loops, see engine.belief.
+
+Loops that go over slices from their beginning, do one simple thing, and are not shorter than a tile, become the
+processor's wide steps, sixteen numbers in each; others do not, and take five times as long.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from engine.cells import NO_TILE, TILE, Floats, Floor, Ints
+from engine.cells import AT_ONCE, NO_TILE, TILE, Floats, Floor, Ints
 
 Beliefs = npt.NDArray[np.uint8]
 Real = float | np.floating
 
 CELLS = TILE * TILE
-STEP = 32  # so many numbers at once is what processors are quick with
+SPARE = AT_ONCE - 1
 # A walk need not be followed to where less than this share of it leads in a cell, nor from cells whose byte is fainter.
-TRACE, FAINT = np.float32(1e-6), 3
+TRACE, FAINT = np.float32(1e-6), np.float32(3.0)
 ONE, NONE = np.float32(1.0), np.float32(0.0)
 
 
@@ -25,26 +29,29 @@ class Desk(NamedTuple):
 
     active: Ints
     is_active: npt.NDArray[np.bool_]
+    held: Ints  # tiles in which something is believed, by number
+    stayed: Floats  # what is believed, squared: (cells,), all zero between two walks
     walked: Floats
     places: Floats
     like: Floats
-    off: Floats
-    sure: Floats
-    lines: Floats  # (rows, columns and a step) of one level, blurred along columns
-    blurred: Floats  # the same, blurred along both; all zero between two walks
-    line: Floats
+    sums: Floats  # (3 CELLS,): what is summed up for each cell of a tile, or over the tiles
+    of_level: npt.NDArray[np.float64]  # (levels, 4) of shares: sums of 1, x, y, x² + y²
+    believed: Floats  # on one level, row by row
+    across: Floats  # the same, blurred along columns
+    along: Floats  # and along rows
 
 
 @njit(cache=True, error_model="numpy")
 def desk_for(floor: Floor) -> Desk:
     tiles = len(floor.tile_level)
     rows, columns, cells = floor.tile_at.shape[1] * TILE, floor.tile_at.shape[2] * TILE, tiles * CELLS
+    furthest = floor.walks.taps.shape[1]
+    most = (rows + furthest + SPARE) * (columns + furthest)
     return Desk(
-        np.zeros(tiles, np.int64), np.zeros(tiles, np.bool_),
+        np.zeros(tiles, np.int64), np.zeros(tiles, np.bool_), np.zeros(tiles, np.int64),
         np.zeros(cells, np.float32), np.zeros(cells, np.float32), np.zeros(cells, np.float32),
-        np.zeros(cells, np.float32), np.zeros(cells, np.float32),
-        np.zeros((rows, columns + STEP), np.float32), np.zeros((rows, columns + STEP), np.float32),
-        np.zeros(columns + STEP, np.float32),
+        np.zeros(cells, np.float32), np.zeros(3 * CELLS, np.float32), np.zeros((floor.tile_at.shape[0], 4)),
+        np.zeros(most, np.float32), np.zeros(most, np.float32), np.zeros(most, np.float32),
     )  # fmt: skip
 
 
@@ -68,89 +75,130 @@ def begin(desk: Desk, floor: Floor) -> int:
 @njit(cache=True, error_model="numpy")
 def walk(desk: Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real) -> int:
     """Spread what is believed, if it *moved*; the tiles where that leads become active."""
-    high, wide = floor.tile_at.shape[1] * TILE, floor.tile_at.shape[2] * TILE
-    reach = floor.walks.reach[blur]
-    taps = floor.walks.taps[blur, : 2 * reach + 1]
-    total = NONE
-    for cell in range(len(belief)):
-        if belief[cell] >= FAINT:
-            total += np.float32(belief[cell]) * np.float32(belief[cell])
+    held, total = _take_up(desk, belief)
     tiles, first = 0, 0
-    for level in range(floor.tile_at.shape[0]):
-        end = first
-        while end < len(floor.tile_level) and floor.tile_level[end] == level:
+    while first < held:
+        level, end = floor.tile_level[desk.held[first]], first + 1
+        while end < held and floor.tile_level[desk.held[end]] == level:
             end += 1
-        south, north, west, east = _edges(floor, belief, first, end)
-        if north >= 0:
-            from_column, to_column = max(west - reach, 0), min(east + reach + 1, wide)
-            # Whole steps of the processor's; what is blurred beyond to_column is not read.
-            padded = from_column + (to_column - from_column + STEP - 1) // STEP * STEP
-            desk.lines[south : north + 1, from_column:padded] = NONE
-            for tile in range(first, end):
-                _along_columns(desk, floor, belief, tile, taps, total)
-            for row in range(max(south - reach, 0), min(north + reach, high - 1) + 1):
-                line = desk.line[from_column:padded]
-                line[:] = NONE
-                for other in range(max(row - reach, south), min(row + reach, north) + 1):
-                    add(line, desk.lines[other, from_column:padded], taps[other - row + reach])
-                desk.blurred[row, from_column:to_column] = desk.line[from_column:to_column]
-            for row in range(max(south - reach, 0) // TILE, min(north + reach, high - 1) // TILE + 1):
-                for column in range(from_column // TILE, (to_column - 1) // TILE + 1):
-                    tile = floor.tile_at[level, row, column]
-                    if tile != NO_TILE and _walked_to(desk, floor, belief, tile, moved, total):
-                        tiles = activate(desk, tile, tiles)
-            desk.blurred[max(south - reach, 0) : north + reach + 1, from_column:to_column] = NONE
+        tiles = _spread(desk, floor, desk.held[first:end], blur, moved / total, (ONE - moved) / total, tiles)
         first = end
+    for number in range(held):
+        desk.stayed[desk.held[number] * CELLS : (desk.held[number] + 1) * CELLS] = NONE
     return tiles
 
 
 @njit(cache=True, error_model="numpy")
-def _edges(floor: Floor, belief: Beliefs, first: int, end: int) -> tuple[int, int, int, int]:
-    """The rows and columns, south, north, west, east, between which anything is believed in these tiles of one level;
-    north is -1 where nothing is."""
-    south, north, west, east = floor.tile_at.shape[1] * TILE, -1, floor.tile_at.shape[2] * TILE, -1
-    for tile in range(first, end):
-        for at in range(CELLS):
-            if belief[tile * CELLS + at] >= FAINT:
-                row, column = floor.tile_row[tile] * TILE + at // TILE, floor.tile_column[tile] * TILE + at % TILE
-                south, north = min(south, row), max(north, row)
-                west, east = min(west, column), max(east, column)
-    return south, north, west, east
-
-
-@njit(cache=True, error_model="numpy")
-def _along_columns(desk: Desk, floor: Floor, belief: Beliefs, tile: int, taps: Floats, total: Real) -> None:
-    reach, wide = len(taps) // 2, floor.tile_at.shape[2] * TILE
-    for at in range(CELLS):
-        byte = np.float32(belief[tile * CELLS + at])
-        if byte >= FAINT:
-            line = desk.lines[floor.tile_row[tile] * TILE + at // TILE]
-            column = floor.tile_column[tile] * TILE + at % TILE
-            low, top = max(column - reach, 0), min(column + reach + 1, wide)
-            add(line[low:top], taps[low - column + reach : top - column + reach], byte * byte / total)
-
-
-@njit(cache=True, error_model="numpy")
-def _walked_to(desk: Desk, floor: Floor, belief: Beliefs, tile: int, moved: Real, total: Real) -> bool:
-    """Fill in where the walk leads in this tile; whether that is worth following."""
-    most = NONE
-    south, west = floor.tile_row[tile] * TILE, floor.tile_column[tile] * TILE
+def any_of(words: npt.NDArray[np.uint64]) -> bool:
+    """Whether anything is believed in a tile, whose rows are a word each."""
+    some = np.uint64(0)
     for row in range(TILE):
-        line = desk.blurred[south + row, west : west + TILE]
-        for column in range(TILE):
-            cell = tile * CELLS + row * TILE + column
-            byte = np.float32(belief[cell])
-            stayed = byte * byte / total if byte >= FAINT else NONE
-            # Nobody walks off the floor.
-            desk.walked[cell] = moved * line[column] + (ONE - moved) * stayed if floor.anywhere[cell] > NONE else NONE
-            most = max(most, desk.walked[cell])
-    return bool(most > TRACE)
+        some |= words[row]
+    return bool(some)
 
 
 @njit(cache=True, error_model="numpy")
-def add(to: Floats, what: Floats, times: Real) -> None:
-    for at in range(len(to)):
-        to[at] += times * what[at]
+def _take_up(desk: Desk, belief: Beliefs) -> tuple[int, Real]:
+    """The number of tiles in which anything is believed that may be walked from, and the sum of all that is."""
+    words, held, sums = belief.view(np.uint64), 0, desk.sums[:CELLS]
+    sums[:] = NONE
+    for tile in range(len(desk.active)):
+        if not any_of(words[tile * TILE : (tile + 1) * TILE]):
+            continue
+        byte, stayed = belief[tile * CELLS : (tile + 1) * CELLS], desk.stayed[tile * CELLS : (tile + 1) * CELLS]
+        some = 0
+        for at in range(CELLS):
+            believed = np.float32(byte[at])
+            stayed[at] = believed * believed if believed >= FAINT else NONE
+            some += int(believed >= FAINT)
+        if some:
+            desk.held[held] = tile
+            held += 1
+            for at in range(CELLS):
+                sums[at] += stayed[at]
+    return held, sums.sum()
+
+
+@njit(cache=True, error_model="numpy")
+def _spread(desk: Desk, floor: Floor, held: Ints, blur: int, walks: Real, stays: Real, tiles: int) -> int:
+    """The same for one level, of which these tiles are held."""
+    reach, taps, level = floor.walks.reach[blur], floor.walks.taps[blur], floor.tile_level[held[0]]
+    south, north, west, east = _edges(floor, held)
+    from_row, past_row = max(south - reach, 0) // TILE, min((north + reach - 1) // TILE + 1, floor.tile_at.shape[1])
+    from_column = max(west - reach, 0) // TILE
+    past_column = min((east + reach - 1) // TILE + 1, floor.tile_at.shape[2])
+    # All rows in one line, with nothing between them, before the first and after the last for as far as walks reach.
+    wide, high = (past_column - from_column) * TILE + reach, (past_row - from_row) * TILE
+    much = (north - south) * wide
+    desk.believed[: much + 2 * reach + SPARE] = NONE
+    square = desk.believed[:much].reshape(north - south, wide)
+    for number in range(len(held)):
+        tile = held[number]
+        row, column = floor.tile_row[tile] * TILE - south, (floor.tile_column[tile] - from_column) * TILE + reach
+        to, what = square[row : row + TILE, column : column + TILE], desk.stayed[tile * CELLS : (tile + 1) * CELLS]
+        for at in range(TILE):
+            for across in range(TILE):
+                to[at, across] = what[at * TILE + across]
+    desk.across[: (high + 2 * reach + SPARE) * wide] = NONE
+    _blur(desk.across[(south - from_row * TILE + reach) * wide :][:much], desk.believed, taps, reach, 1)
+    _blur(desk.along[: high * wide], desk.across, taps, reach, wide)
+    square = desk.along[: high * wide].reshape(high, wide)
+    for row in range(from_row, past_row):
+        rows = square[(row - from_row) * TILE : (row - from_row + 1) * TILE]
+        for column in range(from_column, past_column):
+            tile, at = floor.tile_at[level, row, column], (column - from_column) * TILE
+            if tile != NO_TILE and _walked_to(desk, floor, tile, rows[:, at : at + TILE], walks, stays):
+                tiles = activate(desk, tile, tiles)
+    return tiles
+
+
+@njit(cache=True, error_model="numpy")
+def _edges(floor: Floor, held: Ints) -> tuple[int, int, int, int]:
+    """The first row of these tiles, the row past the last, and the columns likewise."""
+    south, north, west, east = floor.tile_at.shape[1], 0, floor.tile_at.shape[2], 0
+    for number in range(len(held)):
+        row, column = floor.tile_row[held[number]], floor.tile_column[held[number]]
+        south, north, west, east = min(south, row), max(north, row + 1), min(west, column), max(east, column + 1)
+    return south * TILE, north * TILE, west * TILE, east * TILE
+
+
+@njit(cache=True, error_model="numpy")
+def _blur(to: Floats, what: Floats, taps: Floats, reach: int, apart: int) -> None:
+    """to[i] = the sum of what[i + k apart] taps[k], over so many taps as a walk of this reach has."""
+    cells = len(to)
+    for tap in range(0, 2 * reach + 1, AT_ONCE):
+        one, two, three, four = taps[tap], taps[tap + 1], taps[tap + 2], taps[tap + 3]
+        first, second = what[tap * apart :][:cells], what[(tap + 1) * apart :][:cells]
+        third, fourth = what[(tap + 2) * apart :][:cells], what[(tap + 3) * apart :][:cells]
+        if tap == 0:
+            for at in range(cells):
+                to[at] = one * first[at] + two * second[at] + three * third[at] + four * fourth[at]
+        else:
+            for at in range(cells):
+                to[at] += one * first[at] + two * second[at] + three * third[at] + four * fourth[at]
+
+
+@njit(cache=True, error_model="numpy")
+def _walked_to(desk: Desk, floor: Floor, tile: int, blurred: Floats, walks: Real, stays: Real) -> bool:
+    """Fill in where the walk leads in this tile; whether that is worth following."""
+    cells = slice(tile * CELLS, (tile + 1) * CELLS)
+    walked, stayed, anywhere = desk.walked[cells], desk.stayed[cells], floor.anywhere[cells]
+    for row in range(TILE):
+        for column in range(TILE):
+            walked[row * TILE + column] = blurred[row, column]
+    for at in range(CELLS):
+        # Nobody walks off the floor.
+        walked[at] = walks * walked[at] + stays * stayed[at] if anywhere[at] > NONE else NONE
+    worth = 0
+    for at in range(CELLS):
+        worth += int(walked[at] > TRACE)
+    return worth > 0
+
+
+@njit(cache=True, error_model="numpy")
+def add(to: Floats, what: Floats) -> None:
+    for at in range(CELLS):
+        to[at] += what[at]
 
 
 @njit(cache=True, error_model="numpy")

@@ -151,6 +151,25 @@ def test_a_flood_of_malformed_messages_is_counted_and_costs_no_memory(engine: En
     assert engine.ingest.reached_ms == NOON_MS
 
 
+def test_what_closes_no_second_is_kept_and_acknowledged_with_what_does(engine: Engine) -> None:
+    kept = []
+    for after_ms in (0, 500, 1_000):
+        engine.heartbeat("s-cafe-L1", NOON_MS - 5_000 + after_ms)
+        engine.take(1)
+        with engine.ingest._ledger.read() as tx:
+            kept.append((engine.ingest._ledger.kept(tx, SNAPSHOT), len(engine.ingest._unkept)))
+    assert [unkept for _, unkept in kept] == [0, 1, 0]
+    assert kept[0][0] == kept[1][0] != kept[2][0]
+
+
+def test_the_last_round_keeps_what_was_read_though_nothing_has_come_of_it(engine: Engine) -> None:
+    for after_ms in (0, 500):
+        engine.heartbeat("s-cafe-L1", NOON_MS - 5_000 + after_ms)
+        engine.take(1)
+    engine.ingest.round(0.0, last=True)
+    assert engine.restarted().reached_ms == NOON_MS - 4_500
+
+
 def test_a_controllers_heartbeat_moves_time_and_is_no_sensors_sign_of_life(engine: Engine) -> None:
     engine.heartbeat(CONTROLLER, NOON_MS - 5_000)
     engine.take(1)

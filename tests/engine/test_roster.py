@@ -6,22 +6,24 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.roster import Roster
+from engine.roster import CELLS, Roster
 
 ROW = np.dtype([("member", np.int64), ("mark", np.int64)])
-CELLS = 3
+FLOOR = 3 * CELLS
 STEPS = st.lists(st.tuples(st.booleans(), st.sets(st.integers(1, 200), min_size=1, max_size=40)), max_size=12)
 
 
 def admitted(roster: Roster, members: set[int]) -> None:
     rows = roster.admit(np.array(sorted(members), np.int64))
     roster.table["mark"][rows] = sorted(members)
-    roster.beliefs[rows] = np.array(sorted(members))[:, None]
+    # In one corner of a tile, and somewhere in another that depends on the member; nothing in the rest.
+    roster.beliefs[rows, 0] = sorted(members)
+    roster.beliefs[rows, CELLS + np.array(sorted(members), np.int64) % (FLOOR - CELLS)] = 1
 
 
 @given(STEPS)
 def test_whatever_comes_and_goes_each_member_finds_what_was_written_of_them(steps):
-    roster, here = Roster(ROW, CELLS), set()
+    roster, here = Roster(ROW, FLOOR), set()
     for comes, members in steps:
         if comes:
             admitted(roster, members - here)
@@ -38,7 +40,7 @@ def test_whatever_comes_and_goes_each_member_finds_what_was_written_of_them(step
 
 
 def test_a_row_stays_where_it_is_while_others_come_and_go():
-    roster = Roster(ROW, CELLS)
+    roster = Roster(ROW, FLOOR)
     admitted(roster, {50})
     (row,), _ = roster.find(np.array([50]))
     admitted(roster, set(range(1, 50)))
@@ -47,7 +49,7 @@ def test_a_row_stays_where_it_is_while_others_come_and_go():
 
 
 def test_a_row_that_was_left_holds_nothing_of_whoever_had_it():
-    roster = Roster(ROW, CELLS)
+    roster = Roster(ROW, FLOOR)
     admitted(roster, {7})
     rows, _ = roster.find(np.array([7]))
     roster.drop(rows)
@@ -58,9 +60,12 @@ def test_a_row_that_was_left_holds_nothing_of_whoever_had_it():
 
 @given(st.sets(st.integers(1, 200), min_size=1))
 def test_what_was_kept_in_order_is_taken_up_again(members):
-    before, after = Roster(ROW, CELLS), Roster(ROW, CELLS)
+    before, after = Roster(ROW, FLOOR), Roster(ROW, FLOOR)
     admitted(before, members)
-    after.fill(before.in_order(), before.beliefs[before.rows])
+    held = before.held()
+    after.fill(before.in_order(), held)
     assert after.in_order().tolist() == before.in_order().tolist()
+    assert np.array_equal(after.beliefs, before.beliefs[before.rows])
+    assert len(held.what) == 2 * len(members)
     admitted(after, {201})
     assert after.in_order()["member"].tolist() == [*sorted(members), 201]
