@@ -112,18 +112,29 @@ def _watch(told: Told, spells: _Spells, motion: Motion) -> None:
 
 @njit(cache=True, error_model="numpy")
 def _for_a_walk(by: Slots, dbm: Floats, times: Floats, sensor: Rows, signal_dbm: Floats, away_s: float) -> float:
-    """The logarithm of how much better a walk explains the changes than standing does."""
+    """The logarithm of how much better a walk explains the changes than standing does.
+
+    Where some signals changed and others are the very same, these are echoes: listeners tell again what they heard last
+    where they hear nothing new. Echoes say neither.
+    """
     apart_db2 = 2 * PLACE_DB**2 * (1 - np.exp(-away_s * PACE_M_S / ALIKE_M))
-    for_walk, common = 0.0, 0
+    for_walk, for_echo, changed, alike = 0.0, 0.0, 0, 0
     for reading in range(len(sensor)):
         for slot in range(SLOTS):
             if by[slot] == sensor[reading]:
                 stood_db2 = FRAME_DB**2 * (1 + 1 / times[slot])
                 walked_db2 = stood_db2 + apart_db2
                 changed_db2 = (signal_dbm[reading] - dbm[slot]) ** 2
-                for_walk += 0.5 * (np.log(stood_db2 / walked_db2) + changed_db2 * (1 / stood_db2 - 1 / walked_db2))
-                common += 1
-    return for_walk if common else OTHERS_LOG
+                says = 0.5 * (np.log(stood_db2 / walked_db2) + changed_db2 * (1 / stood_db2 - 1 / walked_db2))
+                if changed_db2 > 0:
+                    for_walk += says
+                    changed += 1
+                else:
+                    for_echo += says
+                    alike += 1
+    if changed:
+        return for_walk
+    return for_echo if alike else OTHERS_LOG
 
 
 @njit(cache=True, error_model="numpy")

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import shapely
-from shapely import Polygon
+from shapely import MultiPolygon, Polygon
 
 from engine.geo import Anchor, Floats
 
@@ -36,13 +36,14 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Level:
-    """One floor. outline is its walkable area: a void that looks down to the level below is a hole in it."""
+    """One floor. outline is its walkable area, in several parts where it is of several buildings; a void that looks
+    down to the level below is a hole in it."""
 
     key: str
     ordinal: int  # order from below; 0 is the ground
     name: Mapping[str, str]  # language -> text
     short_name: Mapping[str, str]
-    outline: Polygon
+    outline: Polygon | MultiPolygon
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,14 @@ class Plan:
         found = np.full(len(xy_m), NOWHERE, np.int64)
         for here, zones in enumerate(self._largest_first):
             rows = np.flatnonzero(level == here)
+            # In order of x_m, as most zones are narrow beside a level.
+            rows = rows[np.argsort(xy_m[rows, 0], kind="stable")]
             x_m, y_m = xy_m[rows, 0], xy_m[rows, 1]
             for zone in zones:
-                found[rows[shapely.intersects_xy(self.zones[zone].polygon, x_m, y_m)]] = zone
+                polygon = self.zones[zone].polygon
+                west_m, _, east_m, _ = polygon.bounds
+                near = slice(np.searchsorted(x_m, west_m), np.searchsorted(x_m, east_m, "right"))
+                found[rows[near][shapely.intersects_xy(polygon, x_m[near], y_m[near])]] = zone
         return found
 
     def shops(self) -> dict[str, Zone]:

@@ -31,6 +31,9 @@ PHONE_SPREAD_DB = 4.0
 NEIGHBOURHOODS_M, BELIEVED = (10.0, 3.0), (0.3, 0.3)
 # No reading is surer than this, nor any silence: people stand in the way.
 LEAST_SPREAD_DB, LEAST_CHANCE, MOST_CHANCE = 3.5, 0.005, 0.97
+# The model knows no walls: what keeps one sensor from hearing keeps its neighbours from it, too, and again the next time.
+# So without a survey silence is worth this much of what the model would say. 1, 0.6 and 0.3 were tried.
+SILENCE = 0.5
 
 
 class Propagation(NamedTuple):
@@ -92,6 +95,7 @@ class Radio(NamedTuple):
 
     mean_dbm, spread_db  the signal, if it is heard
     heard_log, silent_log  logarithms: of being heard (with what the signal's density has in common), and of not
+    silence  (cells,) how much of what silence says there is believed
     """
 
     cells: Cells
@@ -99,6 +103,7 @@ class Radio(NamedTuple):
     spread_db: Floats
     heard_log: Floats
     silent_log: Floats
+    silence: Floats
 
     @staticmethod
     def of(plan: Plan, propagation: Propagation = USUAL) -> Radio:
@@ -109,13 +114,14 @@ class Radio(NamedTuple):
         mean_dbm = propagation.mean_dbm(away_m, levels).astype(np.float32)
         spread_db = np.full_like(mean_dbm, propagation.spread_db)
         silent_log = np.log1p(-chance(mean_dbm, spread_db))
-        return Radio(cells, mean_dbm, spread_db, -np.log(spread_db), silent_log)
+        silence = np.full(len(cells), SILENCE, np.float32)
+        return Radio(cells, mean_dbm, spread_db, -np.log(spread_db), silent_log, silence)
 
     def silent_at(self, louder_db: float) -> Floats:
-        """(sensors, cells): silent_log of a phone that is so much louder than usual."""
+        """(sensors, cells): silent_log of a phone that is so much louder than usual, as far as it is believed."""
         hears = np.clip(-np.expm1(self.silent_log) / CAUGHT, 1e-4, 1 - 1e-4)
         odds = hears / (1 - hears) * np.exp(STEEPNESS * louder_db / self.spread_db)
-        return np.asarray(np.log1p(-CAUGHT * odds / (1 + odds)), np.float32)
+        return np.asarray(self.silence * np.log1p(-CAUGHT * odds / (1 + odds)), np.float32)
 
     def surveyed(self, survey: Survey) -> Radio:
         """The model bent to a survey: mean, spread and chance of hearing, by kernel regression on each level."""
@@ -130,7 +136,7 @@ class Radio(NamedTuple):
         signal = (total / np.maximum(times, 1)).astype(np.float32)
         level, x_m, y_m = survey.level[first], survey.x_m[first], survey.y_m[first]
 
-        mean, variance = self.mean_dbm.copy(), self.spread_db**2
+        mean, variance, silence = self.mean_dbm.copy(), self.spread_db**2, self.silence.copy()
         hears = chance(self.mean_dbm, self.spread_db)
         for reach_m, believed in zip(NEIGHBOURHOODS_M, BELIEVED, strict=True):
             for which, part in enumerate(self.cells.of_level):
@@ -145,10 +151,11 @@ class Radio(NamedTuple):
                 mean[:, part], variance[:, part] = now, squares / known - now**2
                 seen = believed + weight.sum(axis=1)
                 hears[:, part] = (believed * hears[:, part] + (weight @ heard[on]).T) / seen
+                silence[part] = 1 - believed * (1 - silence[part]) / seen
         spread_db = np.sqrt(np.maximum(variance, LEAST_SPREAD_DB**2))
         hears = np.clip(hears, LEAST_CHANCE, MOST_CHANCE)
-        return self._replace(
-            mean_dbm=mean, spread_db=spread_db, heard_log=np.log(hears / spread_db), silent_log=np.log1p(-hears)
+        return Radio(
+            self.cells, mean, spread_db, np.log(hears / spread_db), np.log1p(-hears).astype(np.float32), silence
         )
 
 

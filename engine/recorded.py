@@ -143,7 +143,7 @@ def _floors(maps: Path) -> dict[str, _Floor]:
         m_per_degree = np.array([info["width"], info["height"]]) / (bounds[floor][2:] - corner)
         shapes = np.array([shape(feature["geometry"]) for feature in features])
         scaled = shapely.set_coordinates(shapes, (shapely.get_coordinates(shapes) - origin) * m_per_degree)
-        outline, *units = map(_largest, scaled)
+        outline, *units = _whole(scaled[0]), *map(_largest, scaled[1:])
         right_m, up_m = ((corner - origin) * m_per_degree).tolist()
         zones = []
         for feature, polygon in zip(features[1:], units, strict=True):
@@ -155,8 +155,16 @@ def _floors(maps: Path) -> dict[str, _Floor]:
     return found
 
 
+def _whole(drawn: shapely.Geometry) -> shapely.MultiPolygon:
+    """All of a floor: a mall may be two buildings that only some floors connect."""
+    return shapely.MultiPolygon(_polygons(drawn))
+
+
 def _largest(drawn: shapely.Geometry) -> shapely.Polygon:
-    """The main part of a shape: maps drawn by hand cross themselves and leave crumbs."""
+    """The main part of a unit: maps drawn by hand cross themselves and leave crumbs."""
+    return max(_polygons(drawn), key=lambda polygon: polygon.area)
+
+
+def _polygons(drawn: shapely.Geometry) -> list[shapely.Polygon]:
     parts = shapely.get_parts(shapely.make_valid(drawn))
-    polygons = [part for part in shapely.get_parts(parts) if isinstance(part, shapely.Polygon)]
-    return max(polygons, key=lambda polygon: polygon.area)
+    return [part for part in shapely.get_parts(parts) if isinstance(part, shapely.Polygon)]

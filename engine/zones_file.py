@@ -142,7 +142,7 @@ class _Reading:
 
     def inside(self, feature: Feature, level: Level, at: Point) -> None:
         # Holes are voids, and a sensor may well hang over one.
-        if Polygon(level.outline.exterior).distance(at) > SLACK_M:
+        if min(Polygon(part.exterior).distance(at) for part in shapely.get_parts(level.outline)) > SLACK_M:
             self.fault(feature, f"stands at ({at.x:.1f}, {at.y:.1f}) m, outside of {level.key}; move it inside")
 
     def copy_agrees(self, feature: Feature, copy: str | None, level: Level) -> None:

@@ -51,6 +51,12 @@ def test_whoever_is_heard_by_other_sensors_walked(watched, frames):
     assert watched(frames[:4], sensors)[0][-1] > 0.8
 
 
+def test_signals_told_again_beside_changed_ones_are_echoes_and_say_nothing(watched):
+    walks = np.random.default_rng(8).normal(-65, 8, (10, 4))
+    echoes = np.full((10, 4), -60.0)
+    assert (watched(np.hstack((walks, echoes)))[0] == watched(walks)[0]).all()
+
+
 def test_the_first_sighting_is_all_news(watched, frames):
     assert watched(frames)[1][0] == 1.0
 

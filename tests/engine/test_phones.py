@@ -11,7 +11,8 @@ from shapely import box
 from engine.belief import Heard
 from engine.phones import LOUDNESS_DB, Phones
 from engine.plan import Level, Plan, Sensor
-from engine.radio import Propagation, Radio, fit
+from engine.radio import SILENCE, Propagation, Radio, fit
+from engine.replay import Walked
 
 
 class Links(NamedTuple):
@@ -68,7 +69,16 @@ def test_how_loud_a_phone_is_gets_learnt_as_it_is_heard(plan, louder_db):
 def test_a_quiet_phone_makes_silence_less_telling(plan):
     radio = Radio.of(plan)
     assert (radio.silent_at(-8.0) >= radio.silent_at(0.0)).all()
-    assert radio.silent_at(0.0) == pytest.approx(radio.silent_log, abs=2e-3)
+    assert radio.silent_at(0.0) == pytest.approx(SILENCE * radio.silent_log, abs=2e-3)
+
+
+def test_silence_counts_in_full_where_a_survey_tells_what_walls_do(plan):
+    once = np.zeros(50, np.int64)
+    corner_m = np.full(50, 5.0)
+    radio = Radio.of(plan).surveyed(Walked(np.arange(50), once, once, np.full(50, -60.0), once, corner_m, corner_m))
+    away_m = np.hypot(radio.cells.x_m - 5, radio.cells.y_m - 5)
+    assert (radio.silence[away_m < 3] > 0.99).all()
+    assert radio.silence[away_m > 60] == pytest.approx(SILENCE)
 
 
 def test_the_radio_is_fitted_from_what_sensors_hear_of_each_other(plan):

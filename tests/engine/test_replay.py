@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from rich.console import Console
 
 from engine.position import Sightings
-from engine.recorded import Truth, Unreadable, read
+from engine.recorded import Recording, Truth, Unreadable, read
 from engine.replay import Result, replay, score, show, summary
 
 
@@ -26,14 +27,25 @@ def result(mall: Path) -> Result:
     return replay(mall, 24)
 
 
-def test_the_recording_becomes_a_plan_of_five_levels_in_one_frame(mall):
-    recording = read(mall, "12")
+@pytest.fixture(scope="module")
+def recording(mall: Path) -> Recording:
+    return read(mall, "12")
+
+
+def test_the_recording_becomes_a_plan_of_five_levels_in_one_frame(recording):
     assert [level.key for level in recording.plan.levels] == ["B1", "F1", "F2", "F3", "F4"]
     assert len(recording.plan.sensors) == 60
     assert len(recording.plan.zones) > 1_000
     # The upper floors lie on top of each other: frames that did not agree would tear them apart.
     middles = np.array([recording.truth.xy_m[recording.truth.level == level].mean(axis=0) for level in range(1, 5)])
     assert np.ptp(middles, axis=0).max() < 30
+
+
+def test_floors_of_two_buildings_are_there_as_a_whole(recording):
+    truth = recording.truth
+    for row, level in enumerate(recording.plan.levels):
+        on = truth.xy_m[truth.level == row]
+        assert shapely.intersects_xy(level.outline, *on.T).mean() > 0.99
 
 
 def test_every_visitor_is_somewhere(result):
