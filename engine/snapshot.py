@@ -19,7 +19,7 @@ from engine.radio import Propagation
 from engine.readings import Readings, from_columns
 from engine.stays import end_all
 
-VERSION = 4
+VERSION = 5
 
 Table = npt.NDArray[np.void]
 Beliefs = npt.NDArray[np.uint8]
