@@ -235,7 +235,8 @@ class Presence:
         self._sightings.append(_sightings(member, track, chances))
 
         window = at_ms - table["stay"]["window_ms"][rows] >= self._tuning.window_ms
-        yield from self._vote(rows[window], at_ms[window], Chances(*(column[window] for column in chances)))
+        still = track["spell"]["still"][window].astype(np.float64)
+        yield from self._vote(rows[window], at_ms[window], Chances(*(column[window] for column in chances)), still)
         soonest = due_ms(visit[rows], self._patience_ms)
         self._no_timer_before_ms = min(self._no_timer_before_ms, int(soonest.min()))
 
@@ -266,12 +267,14 @@ class Presence:
             chances.zone[who], chances.p[who], chances.p_here[who] = found
         return chances
 
-    def _vote(self, rows: Rows, at_ms: npt.NDArray[np.int64], chances: Chances) -> Iterator[PresenceEvent]:
+    def _vote(
+        self, rows: Rows, at_ms: npt.NDArray[np.int64], chances: Chances, still: npt.NDArray[np.float64]
+    ) -> Iterator[PresenceEvent]:
         """One window each for *rows*: visits may start, stays begin, pass a mark and end."""
         visit, stays = self._table["visit"], self._table["stay"][rows]
         starts = (visit["stage"][rows] == Stage.NEWCOMER) & (stays["window_ms"] != NEVER_MS)
         visit["stage"][rows[starts]] = Stage.OPEN
-        changes = advance_all(stays, at_ms, chances.zone, chances.p, chances.p_here, self._tuning)
+        changes = advance_all(stays, at_ms, *chances, still, self._tuning)
         self._table["stay"][rows] = stays
         for at in np.flatnonzero(starts | changes.any).tolist():
             row = int(rows[at])

@@ -1,9 +1,9 @@
-"""How loud each sensor hears a phone from anywhere on the floor: a radio model, and what a survey adds to it.
+"""How loud each sensor hears a phone from anywhere on the floor: a radio model.
 
 The signal falls with the logarithm of distance. Between levels it loses a fixed amount, or comes a longer way round
 (through an atrium, past the escalators), which in malls with voids matters more. The model's numbers are the usual ones
-until they are fitted from what sensors hear of each other (`fit`), or from the traffic itself (engine.calibration); a
-survey (walked points, check-ins at tills) then bends the model where it was wrong, and is smoothed in between.
+until they are fitted from what sensors hear of each other (`fit`), or from the traffic itself (engine.calibration). A
+survey bends the model where it is wrong (engine.survey).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engine.cells import Cells, Floats, Ints
+from engine.cells import Cells, Floats
 from engine.plan import Plan
 
 # A receiver at its limit. Weaker frames are lost; stronger ones are, too, now and then: collisions, another channel.
@@ -26,11 +26,6 @@ HEIGHT_M = 2.0
 PHONE_FAINTER_DB = 6.0
 # Between sensors many frames are averaged and nobody stands: single frames of carried phones lie further apart by this.
 PHONE_SPREAD_DB = 4.0
-# Survey readings count for their neighbourhood: first a wide one, then a narrow one on top, each with the weight of so
-# many readings for what was believed before. Corridors are 5 to 10 m wide.
-NEIGHBOURHOODS_M, BELIEVED = (10.0, 3.0), (0.3, 0.3)
-# No reading is surer than this, nor any silence: people stand in the way.
-LEAST_SPREAD_DB, LEAST_CHANCE, MOST_CHANCE = 3.5, 0.005, 0.97
 # The model knows no walls: what keeps one sensor from hearing keeps its neighbours from it, too, and again the next time.
 # So without a survey silence is worth this much of what the model would say. 1, 0.6 and 0.3 were tried.
 SILENCE = 0.5
@@ -70,26 +65,6 @@ class Links(Protocol):
     def rssi_dbm(self) -> npt.NDArray[np.floating]: ...
 
 
-class Survey(Protocol):
-    """What sensors heard of phones at known places: one row a reading; readings of one phone at one instant are one
-    scan, and sensors without a row in it did not hear it."""
-
-    @property
-    def t_ms(self) -> Ints: ...
-    @property
-    def device(self) -> Ints: ...
-    @property
-    def sensor(self) -> npt.NDArray[np.integer]: ...
-    @property
-    def rssi_dbm(self) -> npt.NDArray[np.floating]: ...
-    @property
-    def level(self) -> Ints: ...
-    @property
-    def x_m(self) -> npt.NDArray[np.floating]: ...
-    @property
-    def y_m(self) -> npt.NDArray[np.floating]: ...
-
-
 class Radio(NamedTuple):
     """What each sensor hears from each cell, (sensors, cells).
 
@@ -122,41 +97,6 @@ class Radio(NamedTuple):
         hears = np.clip(-np.expm1(self.silent_log) / CAUGHT, 1e-4, 1 - 1e-4)
         odds = hears / (1 - hears) * np.exp(STEEPNESS * louder_db / self.spread_db)
         return np.asarray(self.silence * np.log1p(-CAUGHT * odds / (1 + odds)), np.float32)
-
-    def surveyed(self, survey: Survey) -> Radio:
-        """The model bent to a survey: mean, spread and chance of hearing, by kernel regression on each level."""
-        scan, first, of = np.unique(
-            np.column_stack((survey.t_ms, survey.device)), axis=0, return_index=True, return_inverse=True
-        )
-        sensors = len(self.mean_dbm)
-        at = of.ravel() * sensors + survey.sensor
-        times = np.bincount(at, minlength=len(scan) * sensors).reshape(len(scan), sensors)
-        total = np.bincount(at, survey.rssi_dbm, len(scan) * sensors).reshape(len(scan), sensors)
-        heard = (times > 0).astype(np.float32)
-        signal = (total / np.maximum(times, 1)).astype(np.float32)
-        level, x_m, y_m = survey.level[first], survey.x_m[first], survey.y_m[first]
-
-        mean, variance, silence = self.mean_dbm.copy(), self.spread_db**2, self.silence.copy()
-        hears = chance(self.mean_dbm, self.spread_db)
-        for reach_m, believed in zip(NEIGHBOURHOODS_M, BELIEVED, strict=True):
-            for which, part in enumerate(self.cells.of_level):
-                on = level == which
-                away_m2 = np.subtract.outer(self.cells.x_m[part], x_m[on]) ** 2
-                away_m2 += np.subtract.outer(self.cells.y_m[part], y_m[on]) ** 2
-                weight = np.exp(-0.5 / reach_m**2 * away_m2).astype(np.float32)
-                known = believed + (weight @ heard[on]).T
-                was = mean[:, part]
-                now = (believed * was + (weight @ signal[on]).T) / known
-                squares = believed * (variance[:, part] + was**2) + (weight @ signal[on] ** 2).T
-                mean[:, part], variance[:, part] = now, squares / known - now**2
-                seen = believed + weight.sum(axis=1)
-                hears[:, part] = (believed * hears[:, part] + (weight @ heard[on]).T) / seen
-                silence[part] = 1 - believed * (1 - silence[part]) / seen
-        spread_db = np.sqrt(np.maximum(variance, LEAST_SPREAD_DB**2))
-        hears = np.clip(hears, LEAST_CHANCE, MOST_CHANCE)
-        return Radio(
-            self.cells, mean, spread_db, np.log(hears / spread_db), np.log1p(-hears).astype(np.float32), silence
-        )
 
 
 def chance(mean_dbm: npt.NDArray[np.floating], spread_db: npt.NDArray[np.floating] | float) -> Floats:

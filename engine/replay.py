@@ -29,6 +29,7 @@ from engine.presence import Presence
 from engine.radio import Radio
 from engine.readings import Readings
 from engine.recorded import Recording, Truth, read
+from engine.survey import bend
 from engine.tuning import Tuning
 
 # A sighting this old still says where someone is; a scan that no sensor took part in is answered by the one before.
@@ -110,7 +111,7 @@ def replay(
 def learnt(recording: Recording, tuning: Tuning, *, surveyed: bool) -> Radio:
     """The radio model by the visitors who are not scored: of their readings alone, or also of where they were."""
     radio = Radio.of(recording.plan, calibrated(recording.plan, _not_scored(recording), tuning))
-    return radio.surveyed(walked(recording)) if surveyed else radio
+    return bend(radio, walked(recording)) if surveyed else radio
 
 
 def walked(recording: Recording) -> Walked:
@@ -127,7 +128,7 @@ def _not_scored(recording: Recording) -> Readings:
 
 
 class Walked(NamedTuple):
-    """A survey (engine.radio.Survey): readings with where the phone was."""
+    """A survey (engine.survey.Survey): readings with where the phone was."""
 
     t_ms: Ints
     device: Ints

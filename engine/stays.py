@@ -3,13 +3,15 @@
     OUTSIDE -> CANDIDATE -> INSIDE -> LEAVING -> OUTSIDE
                               \\-> SILENT -> INSIDE | OUTSIDE
 
-A window is one vote about a member: the most probable zone, its probability, and that of the zone of the present
-stay. `advance` says what a window does to one stay; it is the specification. `advance_all` says the same of columns;
-a property test holds them together. A stay ended by silence is ended with `end`, by whoever watches the time.
+A window is one vote about a member: the most probable zone, its probability, that of the zone of the present stay,
+and whether the phone stands. Whoever stands is bent by the same walls window after window, so their votes repeat one
+error and have to be surer; whoever has just walked is heard anew. `advance` says what a window does to one stay; it is
+the specification. `advance_all` says the same of columns; a property test holds them together. A stay ended by silence
+is ended with `end`, by whoever watches the time.
 
 Back in the same zone within merge_ms and nowhere else in between, the stay goes on: it is entered again with the
-instant it first began, its dwell continues, and no mark is told twice. A mark is told by a window that votes for the
-zone: whoever stands on its border is in it for long, perhaps, but nobody should act on that.
+instant it first began, its dwell continues, and no mark is told twice. A mark is told when the zone was probable all
+along, on average: whoever stands on its border is in it for long, perhaps, but nobody should act on that.
 """
 
 from __future__ import annotations
@@ -35,12 +37,14 @@ class Phase(IntEnum):
 
 
 class Window(NamedTuple):
-    """One vote: *zone* is the most probable one and *p* its probability, *p_here* that of the present stay's zone."""
+    """One vote: *zone* is the most probable one and *p* its probability, *p_here* that of the present stay's zone, and
+    *still* that the phone stands."""
 
     at_ms: int
     zone: int
     p: float
     p_here: float
+    still: float = 0.0
 
 
 class Stay(NamedTuple):
@@ -51,6 +55,7 @@ class Stay(NamedTuple):
     here_ms: int = NEVER_MS  # the last evidence in the zone; dwell is counted up to it
     away_ms: int = NEVER_MS  # the first window since then that spoke against it
     marks: int = 0  # dwell marks told
+    p_mean: float = 0.0  # the zone's probability, averaged over tuning.mean_ms before
     window_ms: int = NEVER_MS
     votes: tuple[int, ...] = (NOWHERE,) * WINDOWS  # newest last
     vote_ms: tuple[int, ...] = (NEVER_MS,) * WINDOWS
@@ -101,17 +106,21 @@ def advance(stay: Stay, window: Window, tuning: Tuning) -> tuple[Stay, list[Chan
 
     One stray window at a shop front must not end a visit to it, nor begin one next door.
     """
-    at_ms, zone, p, p_here = window
+    at_ms, zone, p, p_here, still = window
     changes: list[Change] = []
-    if stay.window_ms != NEVER_MS and at_ms - stay.window_ms >= tuning.hold_ms:
+    since_last_ms = at_ms - stay.window_ms
+    if stay.window_ms != NEVER_MS and since_last_ms >= tuning.hold_ms:
         # Votes from before a long silence say nothing about now.
         stay = stay._replace(votes=(NOWHERE,) * WINDOWS, vote_ms=(NEVER_MS,) * WINDOWS)
-    vote = zone if p >= tuning.enter_p else NOWHERE
+    vote = zone if p >= tuning.enter_p + tuning.standing_p * still else NOWHERE
     votes, vote_ms = (*stay.votes[1:], vote), (*stay.vote_ms[1:], at_ms)
     stay = stay._replace(window_ms=at_ms, votes=votes, vote_ms=vote_ms)
     agreed = vote != NOWHERE and votes.count(vote) >= AGREEING
 
     if stay.zone != NOWHERE:
+        stay = stay._replace(
+            p_mean=stay.p_mean + (p_here - stay.p_mean) * since_last_ms / (since_last_ms + tuning.mean_ms)
+        )
         if p_here >= tuning.leave_p:
             stay = stay._replace(away_ms=NEVER_MS)
             if vote in (stay.zone, NOWHERE):
@@ -123,16 +132,16 @@ def advance(stay: Stay, window: Window, tuning: Tuning) -> tuple[Stay, list[Chan
         if taken_over or gone:
             changes.append(Left(stay.zone, stay.since_ms, stay.here_ms))
             left = (stay.zone, stay.since_ms, stay.here_ms, stay.marks)
-            stay = Stay(NOWHERE, NEVER_MS, NEVER_MS, NEVER_MS, 0, at_ms, votes, vote_ms, *left)
+            stay = Stay(NOWHERE, NEVER_MS, NEVER_MS, NEVER_MS, 0, 0.0, at_ms, votes, vote_ms, *left)
 
     if stay.zone == NOWHERE and agreed:
         since_ms, marks = max(vote_ms[votes.index(vote)], stay.left_here_ms), 0
         if vote == stay.left_zone and since_ms - stay.left_here_ms <= tuning.merge_ms:
             since_ms, marks = stay.left_since_ms, stay.left_marks
-        stay = Stay(vote, since_ms, at_ms, NEVER_MS, marks, at_ms, votes, vote_ms)
+        stay = Stay(vote, since_ms, at_ms, NEVER_MS, marks, p, at_ms, votes, vote_ms)
         changes.append(Entered(vote, since_ms, p))
 
-    if stay.zone != NOWHERE and vote == stay.zone:
+    if stay.zone != NOWHERE and stay.away_ms == NEVER_MS and stay.p_mean >= tuning.dwell_p:
         passed = sum(mark <= at_ms - stay.since_ms for mark in tuning.dwell_marks_ms)
         if passed > stay.marks:
             changes.append(Dwelt(stay.zone, stay.since_ms, stay.marks, passed))
@@ -145,7 +154,7 @@ def advance(stay: Stay, window: Window, tuning: Tuning) -> tuple[Stay, list[Chan
 # One row per member, named as in Stay.
 STAY = np.dtype([
     ("zone", np.int16), ("since_ms", np.int64), ("here_ms", np.int64), ("away_ms", np.int64), ("marks", np.uint8),
-    ("window_ms", np.int64), ("votes", np.int16, (WINDOWS,)), ("vote_ms", np.int64, (WINDOWS,)),
+    ("p_mean", np.float64), ("window_ms", np.int64), ("votes", np.int16, (WINDOWS,)), ("vote_ms", np.int64, (WINDOWS,)),
     ("left_zone", np.int16), ("left_since_ms", np.int64), ("left_here_ms", np.int64), ("left_marks", np.uint8),
 ])  # fmt: skip
 
@@ -187,11 +196,14 @@ def end_all(stays: Stays, rows: npt.NDArray[np.intp]) -> None:
     stays[rows] = ended
 
 
-def advance_all(stays: Stays, at_ms: Times, zone: Zones, p: Chances, p_here: Chances, tuning: Tuning) -> Changes:
+def advance_all(
+    stays: Stays, at_ms: Times, zone: Zones, p: Chances, p_here: Chances, still: Chances, tuning: Tuning
+) -> Changes:
     """What `advance` says, of one window each for *stays* (n,), in place."""
-    silent = (stays["window_ms"] != NEVER_MS) & (at_ms - stays["window_ms"] >= tuning.hold_ms)
+    since_last_ms = at_ms - stays["window_ms"]
+    silent = (stays["window_ms"] != NEVER_MS) & (since_last_ms >= tuning.hold_ms)
     stays["votes"][silent], stays["vote_ms"][silent] = NOWHERE, NEVER_MS
-    vote = np.where(p >= tuning.enter_p, zone, NOWHERE).astype(np.int16)
+    vote = np.where(p >= tuning.enter_p + tuning.standing_p * still, zone, NOWHERE).astype(np.int16)
     votes = np.concatenate((stays["votes"][:, 1:], vote[:, None]), axis=1)
     vote_ms = np.concatenate((stays["vote_ms"][:, 1:], at_ms[:, None]), axis=1)
     stays["votes"], stays["vote_ms"], stays["window_ms"] = votes, vote_ms, at_ms
@@ -199,6 +211,8 @@ def advance_all(stays: Stays, at_ms: Times, zone: Zones, p: Chances, p_here: Cha
     agreed = (vote != NOWHERE) & (for_it.sum(axis=1) >= AGREEING)
 
     inside = stays["zone"] != NOWHERE
+    mean = stays["p_mean"]
+    stays["p_mean"] = np.where(inside, mean + (p_here - mean) * since_last_ms / (since_last_ms + tuning.mean_ms), mean)
     near = inside & (p_here >= tuning.leave_p)
     here = near & ((vote == stays["zone"]) | (vote == NOWHERE))
     stays["away_ms"][near] = NEVER_MS
@@ -211,7 +225,7 @@ def advance_all(stays: Stays, at_ms: Times, zone: Zones, p: Chances, p_here: Cha
     if left.any():
         stays["left_zone"][left], stays["left_marks"][left] = gone["zone"][left], gone["marks"][left]
         stays["left_since_ms"][left], stays["left_here_ms"][left] = gone["since_ms"][left], gone["here_ms"][left]
-        stays["zone"][left], stays["marks"][left] = NOWHERE, 0
+        stays["zone"][left], stays["marks"][left], stays["p_mean"][left] = NOWHERE, 0, 0
         for when in ("since_ms", "here_ms", "away_ms"):
             stays[when][left] = NEVER_MS
 
@@ -224,10 +238,11 @@ def advance_all(stays: Stays, at_ms: Times, zone: Zones, p: Chances, p_here: Cha
         marks = np.where(merged, stays["left_marks"], 0)
         stays["zone"][entered], stays["since_ms"][entered] = vote[entered], since_ms[entered]
         stays["here_ms"][entered], stays["marks"][entered] = at_ms[entered], marks[entered]
+        stays["p_mean"][entered] = p[entered]
         stays["left_zone"][entered], stays["left_marks"][entered] = NOWHERE, 0
         stays["left_since_ms"][entered] = stays["left_here_ms"][entered] = NEVER_MS
 
-    there = (stays["zone"] != NOWHERE) & (vote == stays["zone"])
+    there = (stays["zone"] != NOWHERE) & (stays["away_ms"] == NEVER_MS) & (stays["p_mean"] >= tuning.dwell_p)
     marks_from = stays["marks"].copy()
     passed = np.searchsorted(np.array(tuning.dwell_marks_ms), at_ms - stays["since_ms"], side="right")
     stays["marks"] = np.where(there, np.maximum(passed, marks_from), marks_from)

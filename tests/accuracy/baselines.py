@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from engine.plan import Plan
 from engine.position import Sightings
-from engine.radio import Survey
 from engine.readings import Readings
+from engine.survey import Survey
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

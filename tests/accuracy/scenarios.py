@@ -12,10 +12,11 @@ from engine.events import PresenceEvent
 from engine.plan import Plan
 from engine.position import Sightings
 from engine.presence import Presence
-from engine.radio import Radio, Survey, fit
+from engine.radio import Radio, fit
 from engine.readings import Readings
 from engine.recorded import Recording, read
 from engine.replay import learnt, walked
+from engine.survey import Survey, bend
 from engine.tuning import Tuning
 from tests.accuracy.air import Fading
 from tests.accuracy.baselines import WITHOUT_SURVEY, fingerprints, sendings, wknn
@@ -117,7 +118,7 @@ def recorded(folder: Path, layout: int, size: Size, step: Step) -> Iterator[tupl
     yield name, _recorded(recording, heard, asked, radio, None, step)
     if layout in SURVEYED_LAYOUTS:
         survey = walked(recording)
-        yield f"{name}_surveyed", _recorded(recording, heard, asked, radio.surveyed(survey), survey, step)
+        yield f"{name}_surveyed", _recorded(recording, heard, asked, bend(radio, survey), survey, step)
 
 
 def _recorded(
@@ -138,7 +139,7 @@ def _recorded(
 def _radio(world: World, scenario: Scenario) -> Radio:
     """Fitted to what the sensors hear of each other, as in any mall, and bent to the survey where there is one."""
     radio = Radio.of(world.plan, fit(world.plan, world.links))
-    return radio.surveyed(world.survey) if scenario.surveyed else radio
+    return bend(radio, world.survey) if scenario.surveyed else radio
 
 
 def _through(plan: Plan, heard: Readings, radio: Radio, beats: Beats | None) -> tuple[Sightings, list[PresenceEvent]]:

@@ -13,6 +13,7 @@ from engine.phones import LOUDNESS_DB, Phones
 from engine.plan import Level, Plan, Sensor
 from engine.radio import SILENCE, Propagation, Radio, fit
 from engine.replay import Walked
+from engine.survey import bend
 
 
 class Links(NamedTuple):
@@ -75,7 +76,7 @@ def test_a_quiet_phone_makes_silence_less_telling(plan):
 def test_silence_counts_in_full_where_a_survey_tells_what_walls_do(plan):
     once = np.zeros(50, np.int64)
     corner_m = np.full(50, 5.0)
-    radio = Radio.of(plan).surveyed(Walked(np.arange(50), once, once, np.full(50, -60.0), once, corner_m, corner_m))
+    radio = bend(Radio.of(plan), Walked(np.arange(50), once, once, np.full(50, -60.0), once, corner_m, corner_m))
     away_m = np.hypot(radio.cells.x_m - 5, radio.cells.y_m - 5)
     assert (radio.silence[away_m < 3] > 0.99).all()
     assert radio.silence[away_m > 60] == pytest.approx(SILENCE)
