@@ -26,7 +26,7 @@ HEIGHT_M = 2.0
 PHONE_FAINTER_DB = 6.0
 # Between sensors many frames are averaged and nobody stands: single frames of carried phones lie further apart by this.
 PHONE_SPREAD_DB = 4.0
-# The model knows no walls: what keeps one sensor from hearing keeps its neighbours from it, too, and again the next time.
+# The model knows no walls: what keeps one sensor from hearing keeps its neighbours from it, too, time and again.
 # So without a survey silence is worth this much of what the model would say. 1, 0.6 and 0.3 were tried.
 SILENCE = 0.5
 

@@ -163,7 +163,9 @@ def _frame_db(levels: list[_Spots]) -> float:
 
 def _precision(spots: _Spots, field: _Field, frame_db: float) -> Doubles:
     """(spots, spots): the inverse covariance of what is averaged at the spots, the same for each sensor."""
-    return np.linalg.inv(field.alike(spots.xy_m, spots.xy_m) + np.diag(frame_db**2 / spots.scans))
+    return np.asarray(
+        np.linalg.inv(field.alike(spots.xy_m, spots.xy_m) + np.diag(frame_db**2 / spots.scans)), np.float64
+    )
 
 
 def _errors(spots: _Spots, field: _Field, frame_db: float, precision: Doubles, rounds: int = ROUNDS) -> Doubles:

@@ -25,8 +25,8 @@ from engine.settings import Settings
 from rules.book import Redeem
 from rules.codes import Codes
 from rules.coupons import Coupons
-from rules.giving import New
 from rules.events import CouponEvent
+from rules.giving import New
 from rules.recall import Decision, Recall
 from rules.tables import LIVE, coupon, publication
 from rules.when import Line
