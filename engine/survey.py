@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engine.cells import Floats, Ints
+from engine.cells import Ints
 from engine.radio import CAUGHT, FAINTEST_DBM, Radio, chance
 
 # How far a model is off (one standard deviation), and over how many metres the error is alike: what is tried.
@@ -27,11 +27,8 @@ OFF_DB, ALIKE_M = (4.0, 5.5, 8.0), (6.0, 10.0, 16.0)
 AGED_DB = 2.0
 # How far frames at one spot differ if nothing says it: no spot was scanned twice.
 FRAME_DB = 4.0
-# Whether a sensor is heard at all depends on more than the signal. What was heard counts for its neighbourhood: first a
-# wide one, then a narrow one on top, each with the weight of so many scans for what was believed before.
-NEIGHBOURHOODS_M, BELIEVED = (10.0, 3.0), (0.3, 0.3)
-# No reading is surer than this, nor any silence: people stand in the way.
-LEAST_SPREAD_DB, LEAST_CHANCE, MOST_CHANCE = 3.5, 0.005, 0.97
+# No reading is surer than this: people stand in the way.
+LEAST_SPREAD_DB = 3.5
 # Rounds of filling in: the first two move most of the way.
 ROUNDS = 5
 
@@ -93,8 +90,7 @@ def bend(radio: Radio, survey: Survey) -> Radio:
     frame_db = _frame_db(levels)
     tried = [_Field(*numbers) for numbers in product(OFF_DB, ALIKE_M)]
     field = max(tried, key=lambda field: sum(_foretold(spots, field, frame_db) for spots in levels))
-    mean_dbm, spread_db = radio.mean_dbm.copy(), radio.spread_db.copy()
-    hears, silence = chance(mean_dbm, spread_db), radio.silence.copy()
+    mean_dbm, spread_db, silence = radio.mean_dbm.copy(), radio.spread_db.copy(), radio.silence.copy()
     for spots in levels:
         precision = _precision(spots, field, frame_db)
         by_spot = precision @ _errors(spots, field, frame_db, precision)
@@ -104,11 +100,10 @@ def bend(radio: Radio, survey: Survey) -> Radio:
         mean_dbm[:, part] += (near @ by_spot).T
         unsure_db2 = np.maximum(field.off_db**2 - np.einsum("cs,cs->c", near @ precision, near), 0)
         spread_db[:, part] = np.maximum(np.sqrt(frame_db**2 + unsure_db2 + AGED_DB**2), LEAST_SPREAD_DB)
-        said = chance(mean_dbm[:, part], spread_db[:, part])
-        hears[:, part], silence[part] = _share_heard(spots, cells_m, said, silence[part])
-    # Of what is loud enough, so much is heard.
-    caught = np.minimum(hears * CAUGHT / chance(mean_dbm, spread_db), 1)
-    return Radio(radio.cells, mean_dbm, spread_db, np.log(caught / spread_db), np.log1p(-hears), silence)
+        # Where scans tell what walls do, silence means what it says.
+        silence[part] = 1 - (1 - silence[part]) * unsure_db2 / field.off_db**2
+    silent_log = np.log1p(-chance(mean_dbm, spread_db))
+    return Radio(radio.cells, mean_dbm, spread_db, -np.log(spread_db), silent_log, silence)
 
 
 def _spots(radio: Radio, survey: Survey) -> list[_Spots]:
@@ -137,18 +132,6 @@ def _spots(radio: Radio, survey: Survey) -> list[_Spots]:
             in_spot @ heard[on], in_spot @ signal_dbm[on], in_spot @ signal_dbm[on] ** 2,
         ))  # fmt: skip
     return found
-
-
-def _share_heard(spots: _Spots, cells_m: Doubles, hears: Floats, silence: Floats) -> tuple[Floats, Floats]:
-    """(sensors, cells) how probable it is that a scan hears each sensor, which the field says is *hears*; and (cells,)
-    how much of what silence says is believed, which is all of it where scans tell what walls do."""
-    away_m = np.hypot(*(cells_m[:, None] - spots.xy_m).transpose(2, 0, 1))
-    for reach_m, believed in zip(NEIGHBOURHOODS_M, BELIEVED, strict=True):
-        weight = np.exp(-0.5 * (away_m / reach_m) ** 2)
-        heard, scans = (weight @ spots.heard).T, weight @ spots.scans
-        hears = ((believed * hears + heard) / (believed + scans)).astype(np.float32)
-        silence = (1 - believed * (1 - silence) / (believed + scans)).astype(np.float32)
-    return np.clip(hears, LEAST_CHANCE, MOST_CHANCE), silence
 
 
 def _frame_db(levels: list[_Spots]) -> float:
