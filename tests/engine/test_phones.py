@@ -78,7 +78,7 @@ def test_silence_counts_in_full_where_a_survey_tells_what_walls_do(plan):
     corner_m = np.full(50, 5.0)
     radio = bend(Radio.of(plan), Walked(np.arange(50), once, once, np.full(50, -60.0), once, corner_m, corner_m))
     away_m = np.hypot(radio.cells.x_m - 5, radio.cells.y_m - 5)
-    assert (radio.silence[away_m < 3] > 0.8).all()
+    assert (radio.silence[away_m < 3] > 0.7).all()
     assert radio.silence[away_m > 60] == pytest.approx(SILENCE, abs=1e-4)
 
 

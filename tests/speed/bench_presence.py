@@ -116,10 +116,11 @@ def stays_in_columns(share: float) -> dict[str, float]:
         zone = np.where(chance.random(members) < 0.8, home, chance.integers(NOWHERE, 58, members)).astype(np.int16)
         p, at_ms = chance.random(members), np.full(members, number * 5_000)
         p_here = np.where(zone == stays["zone"], p, np.minimum(1 - p, 0.3))
+        still = chance.random(members)
         with processor() as seconds:
-            advance_all(stays, at_ms, zone, p, p_here, tuning)
+            advance_all(stays, at_ms, zone, p, p_here, still, tuning)
         columns_s += seconds()
-        windows = list(map(Window, at_ms.tolist(), zone.tolist(), p.tolist(), p_here.tolist()))
+        windows = list(map(Window, at_ms.tolist(), zone.tolist(), p.tolist(), p_here.tolist(), still.tolist()))
         with processor() as seconds:
             one = [advance(stay, window, tuning)[0] for stay, window in zip(one, windows, strict=True)]
         scalar_s += seconds()

@@ -60,7 +60,7 @@ class Site:
     give: Callable[..., Given]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     if not (PAGES_FOLDER / "live.html").exists():
         absent("the pages are not built (make setup)")
@@ -132,7 +132,7 @@ def giver(mall: Mall, member: int, stack: ExitStack) -> Callable[..., Given]:
     return give
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def driver() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         yield playwright
@@ -154,7 +154,7 @@ def a_browser(driver: Playwright, *more: str) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium(driver: Playwright) -> Iterator[Browser]:
     with a_browser(driver) as browser:
         yield browser
