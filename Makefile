@@ -19,7 +19,7 @@ help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo '  ARGS=...      what demo gives to `sojourn demo`, test to pytest, speed and accuracy to their measurements'
 
-setup: .venv/.stamp-installed pages  ## All that is locked into .venv, Sojourn itself, and its pages
+setup: .venv/.stamp-compiled pages  ## All that is locked into .venv, Sojourn itself, and its pages
 
 .venv/.stamp-locked: requirements-build.lock requirements.lock
 	@$(FIND_PYTHON); test -x $(PY) || { echo "Making .venv with $$($$python --version) ..."; $$python -m venv .venv; }
@@ -32,6 +32,11 @@ setup: .venv/.stamp-installed pages  ## All that is locked into .venv, Sojourn i
 .venv/.stamp-installed: .venv/.stamp-locked pyproject.toml
 	@SOJOURN_SKIP_PAGES=1 $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The inner loops of presence. Where the map cannot be read yet, whoever starts it first is told, and compiles them.
+.venv/.stamp-compiled: .venv/.stamp-installed engine/belief.py engine/motion.py engine/position.py engine/walking.py
+	@echo 'Compiling the inner loops (about 20 s) ...'
+	@.venv/bin/sojourn compile && touch $@ || true
 
 pages: .venv/.stamp-installed
 	@$(call with_node,build)

@@ -332,6 +332,17 @@ def openapi() -> None:
     print(json.dumps(document(), indent=1, ensure_ascii=False))
 
 
+@app.command("compile", hidden=True)
+def compile_loops() -> None:
+    """Compile the inner loops of presence, once for a version of them; else the first start does."""
+    from engine.position import Locator
+    from engine.radio import Radio
+    from engine.tuning import Tuning
+
+    plan = read_plan(settings().zones_path)
+    Locator(plan, Radio.of(plan), Tuning())
+
+
 @app.command(hidden=True)
 def migration(says: Annotated[str, typer.Argument(help="What changed, as a sentence")]) -> None:
     """Draft a migration from what the declared tables have and the migrated ones have not."""
