@@ -127,7 +127,11 @@ def test_the_engine_finds_back_to_a_broker_that_was_restarted_and_gives_it_the_l
         engine.acknowledge(before)
         engine.acknowledge(after)
         engine.publish_retained("sojourn/demo/health/s1", b"new")
-        assert [message.payload for message in [*before, *after, *engine.take(WAIT_S)]] == [b"kept", b"kept", b"new"]
+        told = [message.payload for message in before + after]
+        # What a broker keeps it may tell more than once to whoever comes back.
+        while (newest := [message.payload for message in engine.take(WAIT_S)]) == [b"kept"]:
+            told += newest
+        assert (set(told), len(told) > 1, newest[-1:]) == ({b"kept"}, True, [b"new"])
         engine.close()
 
 
