@@ -576,6 +576,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/members/{member}/coupons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A member's coupons, the newest 200. Every look is on record */
+        get: operations["read_coupons_v1_members__member__coupons_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/coupons/{coupon}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What became of one coupon, line by line. Every look is on record */
+        get: operations["read_coupon_v1_coupons__coupon__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/coupons/{coupon}/void": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a live coupon back; what is redeemed is undone at the till instead */
+        post: operations["void_coupon_v1_coupons__coupon__void_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/receipts": {
         parameters: {
             query?: never;
@@ -1212,6 +1263,112 @@ export interface components {
              * @description When that was said; null if never asked
              */
             at_ms: number | null;
+        };
+        /** CouponLine */
+        CouponLine: {
+            /**
+             * Act
+             * @description issue, open, redeem, restore, void, expire
+             */
+            act: string;
+            /** At Ms */
+            at_ms: number;
+            /**
+             * Actor
+             * @description journey, shop:cafe-luna, operator:kim, clock, ...
+             */
+            actor: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * CouponState
+         * @description One coupon as it stands. Its code is its member's alone: only the last four characters are told.
+         */
+        CouponState: {
+            /** Id */
+            id: string;
+            /** Member */
+            member: number;
+            /** Journey */
+            journey: string;
+            /** Step */
+            step: string;
+            /** Offer */
+            offer: string;
+            /**
+             * Title
+             * @description By language
+             */
+            title: {
+                [key: string]: string;
+            };
+            /** Shops */
+            shops: string[];
+            state: components["schemas"]["State"];
+            /** Code Tail */
+            code_tail: string;
+            /** Issued Ms */
+            issued_ms: number;
+            /** Expires Ms */
+            expires_ms: number;
+            /**
+             * Ended Ms
+             * @description When it was redeemed, taken back or ran out
+             */
+            ended_ms: number | null;
+            /**
+             * Superseded By
+             * @description The coupon that took its place
+             */
+            superseded_by: string | null;
+        };
+        /**
+         * CouponStory
+         * @description One coupon, and all that ever happened to it.
+         */
+        CouponStory: {
+            /** Id */
+            id: string;
+            /** Member */
+            member: number;
+            /** Journey */
+            journey: string;
+            /** Step */
+            step: string;
+            /** Offer */
+            offer: string;
+            /**
+             * Title
+             * @description By language
+             */
+            title: {
+                [key: string]: string;
+            };
+            /** Shops */
+            shops: string[];
+            state: components["schemas"]["State"];
+            /** Code Tail */
+            code_tail: string;
+            /** Issued Ms */
+            issued_ms: number;
+            /** Expires Ms */
+            expires_ms: number;
+            /**
+             * Ended Ms
+             * @description When it was redeemed, taken back or ran out
+             */
+            ended_ms: number | null;
+            /**
+             * Superseded By
+             * @description The coupon that took its place
+             */
+            superseded_by: string | null;
+            /**
+             * Lines
+             * @description The oldest first
+             */
+            lines: components["schemas"]["CouponLine"][];
         };
         /** Coverage */
         Coverage: {
@@ -2488,6 +2645,11 @@ export interface components {
             /** Undo Until Ms */
             undo_until_ms: number;
         };
+        /**
+         * State
+         * @enum {string}
+         */
+        State: "issued" | "redeemed" | "void" | "expired";
         /** Status */
         Status: {
             /** Clock Ms */
@@ -2575,6 +2737,14 @@ export interface components {
              * @description When it was last turned; null if never
              */
             at_ms: number | null;
+        };
+        /** TakeBack */
+        TakeBack: {
+            /**
+             * Reason
+             * @description It stays on record
+             */
+            reason: string;
         };
         /**
          * Ticket
@@ -5676,6 +5846,351 @@ export interface operations {
             };
             /** @description Refused */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    read_coupons_v1_members__member__coupons_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                member: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponState"][];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    read_coupon_v1_coupons__coupon__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id */
+                coupon: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponStory"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+        };
+    };
+    void_coupon_v1_coupons__coupon__void_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id */
+                coupon: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TakeBack"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CouponStory"];
+                };
+            };
+            /** @description Refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * Type
+                         * @description Stable: /problems/not-found, /problems/expired, ...
+                         */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                    };
+                };
+            };
+            /** @description Refused */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
