@@ -118,7 +118,10 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
     ingest.start()
     codes = Codes(keys.codes, keys.code_digests)
     coupons, mall = Coupons(ledger, codes), Mall.of(plan)
-    shops = {key: ShopPlace(key=key, name=dict(zone.name), level=zone.level) for key, zone in plan.shops().items()}
+    levels = {level.key: dict(level.short_name) for level in plan.levels}
+    shops = {
+        key: ShopPlace(key=key, name=dict(zone.name), level=levels[zone.level]) for key, zone in plan.shops().items()
+    }
     inbox = Inbox()
     access = Access(keys.access)
     stream = Stream(live, period_s=settings.frame_period_ms / 2_000)

@@ -40,7 +40,7 @@ class ShopPlace(BaseModel):
 
     key: str
     name: Label
-    level: str | None = Field(description="Level of the plan; null for a shop outside the mall")
+    level: Label | None = Field(description="Short name of its level; null for a shop outside the mall")
 
 
 class HeldCoupon(BaseModel):

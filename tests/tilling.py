@@ -46,7 +46,11 @@ from tests.servers import sqlite_ledger_url
 
 NOON_MS = 1_795_233_600_000
 MALL = Mall.of(zones_file.read(ROOT / "zones.geojson"))
-SHOPS = {"cafe-luna": ShopPlace(key="cafe-luna", name={"en": "Café Luna", "zh-Hans": "月光咖啡"}, level="L1")}
+SHOPS = {
+    "cafe-luna": ShopPlace(
+        key="cafe-luna", name={"en": "Café Luna", "zh-Hans": "月光咖啡"}, level={"en": "L1", "zh-Hans": "1F"}
+    )
+}
 PATIENCE_S = 30
 
 

@@ -2598,9 +2598,11 @@ export interface components {
             };
             /**
              * Level
-             * @description Level of the plan; null for a shop outside the mall
+             * @description Short name of its level; null for a shop outside the mall
              */
-            level: string | null;
+            level: {
+                [key: string]: string;
+            } | null;
         };
         /** Shown */
         Shown: {

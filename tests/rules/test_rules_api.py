@@ -40,7 +40,13 @@ def test_a_delivered_coupon_is_shown_with_code_place_and_reason(http, site, a_co
     code = site.deliver(a_coffee(member=site.ana))
     (held,) = http.get("/v1/wallet", headers=site.as_ana).json()["coupons"]
     assert (held["code"], held["url"], held["state"]) == (code, f"http://mall.test/till#code={code}", "issued")
-    assert held["shops"] == [{"key": "cafe-luna", "name": {"en": "Café Luna", "zh-Hans": "月光咖啡"}, "level": "L1"}]
+    assert held["shops"] == [
+        {
+            "key": "cafe-luna",
+            "name": {"en": "Café Luna", "zh-Hans": "月光咖啡"},
+            "level": {"en": "L1", "zh-Hans": "1F"},
+        }
+    ]
     assert held["why"]["en"] == "You have been here for 12 minutes."
 
 

@@ -10,7 +10,7 @@ import { WhyThis } from './why';
 import { words } from './words';
 
 function shopNames(coupon: Coupon): string {
-  return coupon.shops.map((shop) => words.value.atShop(called(shop.name), shop.level ?? '')).join(' · ');
+  return coupon.shops.map((shop) => words.value.atShop(called(shop.name), called(shop.level ?? {}))).join(' · ');
 }
 
 /** Part of the coupon's time that is left, 0..1. */
