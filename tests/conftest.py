@@ -45,6 +45,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where only those are asked for that want the machine to themselves, no other file need be read."""
+    is_other = collection_path.suffix == ".py" and "mark.alone" not in collection_path.read_text("utf-8")
+    return True if config.option.markexpr == "alone" and is_other else None
+
+
 # What takes longest begins first, so that nobody waits for it at the end; what starts a mall of its own, not at once.
 FIRST = ("e2e/test_broker_away", "e2e/pages", "accuracy", "rules/test_crashes", "rules/test_histories", "e2e")
 
