@@ -13,7 +13,7 @@ import structlog
 import typer
 from rich.console import Console
 
-from engine import couponing, inviting
+from engine import couponing, inviting, surveying
 from engine.audit import AuditFailed
 from engine.booking import commands
 from engine.embedded import NotStarted
@@ -371,6 +371,7 @@ app.add_typer(commands, name="book")
 app.add_typer(couponing.commands, name="coupon")
 app.add_typer(inviting.commands, name="invitation")
 app.command()(inviting.credit)
+app.command()(surveying.survey)
 
 
 def main() -> None:
