@@ -53,12 +53,13 @@ class Walked(NamedTuple):
 
 
 def surveyed(radio: Radio, survey: Survey | None) -> Radio:
-    """The radio bent to a survey, if there is one.
+    """The radio bent to a survey of one phone, if there is one.
 
-    It is bent for the survey's phone, and then made right for a usual one where that is the quieter: else places where
-    nobody stood would look quieter than their neighbours, and with a point on 135 m² a phone that was 9 dB loud made
-    places half as wrong again as without a survey. To take all phones for quiet ones does little harm: going up from
-    the loudness of a quiet survey gained nothing at 5 m, and lost a tenth at a point on 135 m².
+    It is bent for that phone, and then made right for a usual one where that is the quieter. Else, in a made-up mall
+    with a point on 75 m² and a phone 9 dB loud, places were off by 7.8 m rather than 3.9 m (4.6 m without a survey).
+    Whether the phone is loud or the model quiet, no survey of one phone tells: in the recorded mall, where the model
+    was, this costs 0.6 m of the 4 m that its survey gains. To take all phones for quiet ones does little harm: going
+    up from the loudness of a quiet survey gained nothing.
     A sensor that heard the phone nowhere was not there, or not on: as it hangs now, the model still knows best.
     """
     if survey is None:
