@@ -72,6 +72,8 @@ class Listener:
             handles, dt_ms, rssi_dbm, _ = batch.columns()
         except wire.Malformed:
             return  # the engine counts it
+        if batch.sensor != sensor:
+            return  # nobody speaks for another
         for handle, after_ms, dbm in zip(handles.tolist(), dt_ms.tolist(), rssi_dbm.tolist(), strict=True):
             device = self._whose.get((batch.epoch, handle))
             if device is not None:
