@@ -13,7 +13,7 @@ import structlog
 import typer
 from rich.console import Console
 
-from engine import couponing, inviting
+from engine import couponing, inviting, surveying
 from engine.audit import AuditFailed
 from engine.booking import commands
 from engine.embedded import NotStarted
@@ -21,7 +21,7 @@ from engine.keys import UnusableKeys
 from engine.ledger import NoLedger
 from engine.plan import PlanError
 from engine.recorded import Unreadable
-from engine.start import CannotStart, book_text, data_folder, read_plan, read_radio, read_the_book, settings
+from engine.start import CannotStart, book_text, data_folder, read_plan, read_the_book, settings
 from rules.source import SourceError
 
 app = typer.Typer(
@@ -164,10 +164,10 @@ def check(
     """Check the map and the rule book: what is wrong, where, and the way out. Ends with 1 where there is an error.
 
     Without BOOK, also how well the sensors can tell each zone from its neighbours: the share of sightings in it that
-    are expected to name it, the worst zones first.
+    are expected to name it, the worst zones first; and what the survey is worth, if the settings name one.
     """
     from engine import booking, covering
-    from engine.tuning import Tuning
+    from engine.start import read_radio, read_survey
     from rules import lint
     from rules.book import Mall
 
@@ -175,12 +175,12 @@ def check(
     plan = read_plan(chosen.zones_path)
     name = str(chosen.book_path)
     checked = lint.check(book_text(chosen.book_path), Mall.of(plan), name=name)
-    covered = covering.covered(plan, read_radio(chosen, plan), Tuning()) if book is None else None
+    survey = read_survey(chosen, plan)
+    covered = covering.checked(plan, read_radio(chosen, plan), survey) if book is None else covering.UNASKED
     if as_json:
-        found = {"book": name} | booking.as_found(checked) | (covered.model_dump() if covered else {})
-        print(json.dumps(found, ensure_ascii=False))
+        print(json.dumps({"book": name, **booking.as_found(checked), **covered.found}, ensure_ascii=False))
     else:
-        for line in [*booking.told(checked, name), *(covering.lines(covered) if covered else [])]:
+        for line in [*booking.told(checked, name), *covered.lines]:
             print(line)
         if checked.book is not None and not checked.errors:
             out.print(
@@ -371,6 +371,7 @@ app.add_typer(commands, name="book")
 app.add_typer(couponing.commands, name="coupon")
 app.add_typer(inviting.commands, name="invitation")
 app.command()(inviting.credit)
+app.command()(surveying.survey)
 
 
 def main() -> None:

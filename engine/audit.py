@@ -13,11 +13,8 @@ from contextlib import contextmanager
 from time import monotonic
 
 import sqlalchemy as sa
-from paho.mqtt.client import MQTTMessage
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from engine.broker import client
-from engine.embedded import NotStarted
+from engine.ear import Ear
 from sensors import wire
 
 # Whose each handle is, with every word of theirs on presence, oldest first.
@@ -32,7 +29,7 @@ SELECT handle.epoch, handle.handle, consent.at_ms, consent.granted
 WITHDRAWAL_MS = 60_000
 # Rows are counted by handle and spans of so long, as one counter for each would not fit a day into memory.
 SPAN_MS = 10_000
-# How long to wait for the broker, and for the next message of those that must still be under way.
+# How long to wait for more of those that must still be under way.
 PATIENCE_S, LOOK_S = 5.0, 0.05
 
 Said = list[tuple[int, bool]]  # (at_ms, granted), oldest first
@@ -49,22 +46,12 @@ class Audit:
     """
 
     def __init__(self, broker_url: str, site: str) -> None:
-        """Raises NotStarted if the broker lets nobody subscribe within PATIENCE_S."""
-        self._topic = f"sojourn/{site}/obs/#"
+        """Raises NotStarted, see Ear."""
         self._rows: Counter[tuple[int, int, int]] = Counter()  # by epoch, handle and span of time
         self._of_boot: Counter[int] = Counter()
         self._highest: dict[tuple[str, int], int] = {}  # by sensor and boot: number of the newest batch
         self.unreadable = 0
-        self._subscribed = threading.Event()
-        self._client = client(broker_url, f"sojourn-{site}-audit")
-        self._client.on_message = self._on_message
-        self._client.on_connect = self._on_connect
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.connect_async(self._client.host, self._client.port)
-        self._client.loop_start()
-        if not self._subscribed.wait(PATIENCE_S):
-            self.close()
-            raise NotStarted(f"the broker at {self._client.host} port {self._client.port} does not answer: is it up?")
+        self._ear = Ear(broker_url, f"sojourn-{site}-audit", f"sojourn/{site}/obs/#", self._on_message)
 
     @property
     def observations(self) -> int:
@@ -97,15 +84,11 @@ class Audit:
         return max(missing, 0)
 
     def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._ear.close()
 
-    def _on_connect(self, *_: object) -> None:
-        self._client.subscribe(self._topic, options=SubscribeOptions(qos=0))
-
-    def _on_message(self, _client: object, _data: object, message: MQTTMessage) -> None:
+    def _on_message(self, _topic: str, payload: bytes) -> None:
         try:
-            batch = wire.read_batch(bytes(message.payload))
+            batch = wire.read_batch(payload)
             handles, dt_ms, *_ = batch.columns()
         except wire.Malformed:
             self.unreadable += 1

@@ -107,7 +107,7 @@ def embedded(_url: str, folder: Path) -> Iterator[str]:
     )  # fmt: skip
     command = [sys.executable, "-I", "-c", SERVE, str(config)]
     with beside(command, log=folder / "broker.log", answers=lambda: _listens(port)):
-        yield f"mqtt://{USER}:{password}@127.0.0.1:{port}"
+        yield _at(port, password)
 
 
 @contextmanager
@@ -129,6 +129,23 @@ def open_broker(url: str, folder: Path) -> AbstractContextManager[str]:
     if scheme not in BROKERS:
         raise NotStarted(f"broker_url {url!r} must start with one of {', '.join(f'{known}://' for known in BROKERS)}")
     return BROKERS[scheme](url, folder)
+
+
+def beside_engine(url: str, folder: Path) -> str:
+    """The URL at which the broker of an engine that runs with this one and this data folder is reached.
+
+    Raises embedded.NotStarted where none ever ran.
+    """
+    if urlsplit(url).scheme != "embedded":
+        return url
+    try:
+        return _at(int((folder / "broker.port").read_text()), (folder / "broker.key").read_text())
+    except OSError:
+        raise NotStarted(f"no broker of an engine in {folder}: start it first, or name its data folder") from None
+
+
+def _at(port: int, password: str) -> str:
+    return f"mqtt://{USER}:{password}@127.0.0.1:{port}"
 
 
 def _password(file: Path) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,6 +19,8 @@ from engine.ledger import Ledger
 from engine.plan import Plan
 from engine.radio import Radio
 from engine.snapshot import Unusable, fitted
+from engine.survey_worth import DOUBTFUL_M, FAR_M, Worth, worth
+from engine.surveyed import Walked, surveyed
 from engine.tuning import Tuning
 
 # The phones of a check are drawn alike each time, so that two checks differ by what was changed between them.
@@ -88,6 +91,41 @@ def lines(found: Coverage) -> list[str]:
     wide = max((len(one.zone) for one in found.zones), default=0)
     order = sorted(found.zones, key=lambda one: (one.hit, one.zone))
     return [f"{one.hit:4.0%}  {one.zone:{wide}}  {one.advice.get('en', '')}".rstrip() for one in order]
+
+
+class Checked(NamedTuple):
+    """What a check found: as plain values, and in lines for a terminal."""
+
+    found: Mapping[str, object]
+    lines: Sequence[str]
+
+
+UNASKED = Checked({}, [])
+
+
+def checked(plan: Plan, radio: Radio, survey: Walked | None) -> Checked:
+    """The coverage, and what a survey is worth if there is one. radio  not bent to it"""
+    found = covered(plan, surveyed(radio, survey), Tuning())
+    if survey is None:
+        return Checked(found.model_dump(), lines(found))
+    known = worth(plan, radio, survey, Tuning())
+    plain = known._asdict() | {"floors": [floor._asdict() for floor in known.floors]}
+    return Checked(found.model_dump() | {"survey": plain}, [*lines(found), *worth_lines(known)])
+
+
+def worth_lines(known: Worth) -> list[str]:
+    """For a terminal."""
+    levels = "; ".join(
+        f"{floor.level} {floor.points}, {floor.far:.0%} of the floor further than {FAR_M:.0f} m from any"
+        for floor in known.floors
+    )
+    off = f"{known.off_m:.1f} m by the others, {known.unsurveyed_off_m:.1f} m without a survey"
+    told = [f"Survey of {known.points} points: {levels}.", f"Points left out are off by {off} (median)."]
+    if known.unsurveyed_off_m > DOUBTFUL_M:
+        told.append("That is far more than walls do: see whether the survey's places are right, and their levels.")
+    elif known.off_m >= known.unsurveyed_off_m:
+        told.append("So the survey helps nobody yet: walk more points.")
+    return told
 
 
 def routes(plan: Plan, radio: Callable[[], Radio], tuning: Tuning, access: Access) -> APIRouter:

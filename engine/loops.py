@@ -145,6 +145,7 @@ class Engine:
             sensors_silent=list(ingest.silent()),
             clocks_wrong=[SensorClock(sensor=s, off_ms=ms) for s, ms in sorted(ingest.clocks.wrong.items())],
             radio=status.radio_fit(ingest.presence.links),
+            survey_points=0 if ingest.presence.survey is None else ingest.presence.survey.points,
             observations=ingest.observations,
             fixes=ingest.fixes,
             late_observations=ingest.presence.late,

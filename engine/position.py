@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from engine.belief import MIDDLE_DBM, Air, Heard, Rows, advance, nowhere
 from engine.cells import Floats, Ints, blur_of
-from engine.fixes import Fixes, explained
+from engine.fixes import RADIUS_90, Fixes, explained
 from engine.motion import SPELL, Told, watch
 from engine.phones import LOUDNESS_DB, Phones
 from engine.plan import Plan
@@ -62,6 +62,25 @@ class Sightings(NamedTuple):
     radius_m: npt.NDArray[np.float32]
     zone: npt.NDArray[np.int16]
     p: npt.NDArray[np.float32]
+
+
+NO_SIGHTINGS = Sightings(
+    *(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int16, *([np.float32] * 3), np.int16, np.float32))
+)
+
+
+def sightings(member: Ints, tracks: Tracks, found: Chances) -> Sightings:
+    """Of members who were located just now."""
+    return Sightings(
+        t_ms=tracks["at_ms"].copy(),
+        member=member,
+        level=tracks["level"].copy(),
+        x_m=tracks["x_m"].astype(np.float32),
+        y_m=tracks["y_m"].astype(np.float32),
+        radius_m=(RADIUS_90 * tracks["sigma_m"]).astype(np.float32),
+        zone=found.zone,
+        p=found.p.astype(np.float32),
+    )
 
 
 class Locator:

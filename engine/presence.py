@@ -10,6 +10,7 @@ In each second the readings come first, then the timers that fall due in it. An 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -28,15 +29,16 @@ from engine.events import (
     dwell_class,
     id_of,
 )
-from engine.fixes import RADIUS_90, Fixes, fixes
+from engine.fixes import Fixes, fixes
 from engine.links import Heard, Links
 from engine.liveness import Liveness
 from engine.plan import NOWHERE, Plan
-from engine.position import TRACK, UNPLACED, Locator, Sightings, unplaced
+from engine.position import NO_SIGHTINGS, TRACK, UNPLACED, Locator, Sightings, sightings, unplaced
 from engine.radio import Radio
 from engine.readings import TICK_MS, Aligned, Alignment, Readings, readings
 from engine.roster import Roster
 from engine.stays import NEVER_MS, STAY, Changes, advance_all, end_all, outside
+from engine.surveyed import Walked, surveyed
 from engine.tuning import Tuning
 from engine.visits import VISIT, Stage, due_ms, patience
 from engine.zones import Chances
@@ -67,13 +69,15 @@ class Whereabouts(NamedTuple):
 class Presence:
     """One mall's members. Its result depends on the order of readings and instants given, never on how they are cut."""
 
-    def __init__(self, plan: Plan, tuning: Tuning, radio: Radio | None = None) -> None:
-        """radio  of this plan, as surveyed; None for the usual one, to be fitted to what sensors hear of each other"""
-        self._plan, self._tuning = plan, tuning
+    def __init__(self, plan: Plan, tuning: Tuning, radio: Radio | None = None, survey: Walked | None = None) -> None:
+        """
+        radio   of this plan, as it stays; None for the usual one, to be fitted to what sensors hear of each other
+        survey  what the radio is bent to, whenever it is another
+        """
+        self._plan, self._tuning, self.survey = plan, tuning, survey
         self.links, self._may_fit = Links(plan), radio is None
-        self.radio = Radio.of(plan) if radio is None else radio
+        self._go_by(Radio.of(plan) if radio is None else radio)
         self._cells = self.radio.cells
-        self._locator = Locator(plan, self.radio, tuning)
         self._patience_ms = patience(tuning)
         self._alignment = Alignment(tuning.lateness_ms)
         self._fixing = Aligned(tuning.lateness_ms, fixes())
@@ -165,12 +169,15 @@ class Presence:
             beliefs=self._roster.held(),
             liveness=self.liveness.keep(),
             links=self.links.keep(),
+            survey=self._mark,
         )
         return snapshot.pack(kept, self._plan, self._cells)
 
     def restore(self, blob: bytes) -> None:
-        """Go on from a snapshot, also one of an earlier version of the plan. Raises snapshot.Unusable."""
+        """Go on from a snapshot, also one of an earlier plan or another survey. Raises snapshot.Unusable."""
         kept = snapshot.unpack(blob, self._plan, self._cells, ROW)
+        if kept.survey != self._mark:
+            kept.table["track"]["loudness"] = 0  # as after a new fit
         self._alignment.resume(kept.pending, kept.newest_ms, kept.late)
         self._fixing.resume(kept.fixes, kept.newest_ms, 0)
         self._roster.fill(kept.table, kept.beliefs)
@@ -207,7 +214,12 @@ class Presence:
             self._table["track"]["loudness"] = 0
 
     def _go_by(self, radio: Radio) -> None:
-        self.radio, self._locator = radio, Locator(self._plan, radio, self._tuning)
+        self.radio = surveyed(radio, self.survey)
+        self._locator = Locator(self._plan, self.radio, self._tuning)
+
+    @cached_property
+    def _mark(self) -> bytes:
+        return b"" if self.survey is None else self.survey.mark
 
     def _hear(self, tick_ms: int, heard: Readings, told: Fixes) -> Iterator[PresenceEvent]:
         """One closed second in which someone was heard, or placed by a controller."""
@@ -232,7 +244,7 @@ class Presence:
         else:
             chances = self._heard_and_told(track, rows, at_ms, heard, told, of, live, here)
         table["track"][rows] = track
-        self._sightings.append(_sightings(member, track, chances))
+        self._sightings.append(sightings(member, track, chances))
 
         window = at_ms - table["stay"]["window_ms"][rows] >= self._tuning.window_ms
         still = track["spell"]["still"][window].astype(np.float64)
@@ -378,19 +390,3 @@ class Presence:
 
 
 NOTHING_HEARD, NOTHING_TOLD = readings(), fixes()
-NO_SIGHTINGS = Sightings(
-    *(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int16, *([np.float32] * 3), np.int16, np.float32))
-)
-
-
-def _sightings(member: npt.NDArray[np.int64], track: npt.NDArray[np.void], chances: Chances) -> Sightings:
-    return Sightings(
-        t_ms=track["at_ms"].copy(),
-        member=member,
-        level=track["level"].copy(),
-        x_m=track["x_m"].astype(np.float32),
-        y_m=track["y_m"].astype(np.float32),
-        radius_m=(RADIUS_90 * track["sigma_m"]).astype(np.float32),
-        zone=chances.zone,
-        p=chances.p.astype(np.float32),
-    )

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,7 +20,6 @@ from rich.progress import track
 from rich.table import Table
 
 from engine.calibration import calibrated
-from engine.cells import Ints
 from engine.events import PresenceEvent
 from engine.plan import NOWHERE, Plan
 from engine.position import Sightings
@@ -30,6 +28,7 @@ from engine.radio import Radio
 from engine.readings import Readings
 from engine.recorded import Recording, Truth, read
 from engine.survey import bend
+from engine.surveyed import Walked
 from engine.tuning import Tuning
 
 # A sighting this old still says where someone is; a scan that no sensor took part in is answered by the one before.
@@ -125,18 +124,6 @@ def walked(recording: Recording) -> Walked:
 def _not_scored(recording: Recording) -> Readings:
     scored = recording.truth.visitor[recording.truth.test]
     return recording.heard.at(~np.isin(recording.heard.device, scored))
-
-
-class Walked(NamedTuple):
-    """A survey (engine.survey.Survey): readings with where the phone was."""
-
-    t_ms: Ints
-    device: Ints
-    sensor: npt.NDArray[np.int32]
-    rssi_dbm: npt.NDArray[np.float32]
-    level: Ints
-    x_m: npt.NDArray[np.float64]
-    y_m: npt.NDArray[np.float64]
 
 
 def _seen(

@@ -42,7 +42,7 @@ from engine.live import answers as live_answers
 from engine.loops import LEAST_PERIOD_S, Engine
 from engine.presence import Presence
 from engine.settings import Settings
-from engine.start import CannotStart, data_folder, listening, read_plan, read_the_book
+from engine.start import CannotStart, data_folder, listening, read_plan, read_survey, read_the_book
 from engine.stream import Stream
 from engine.surroundings import Surroundings
 from engine.tuning import Tuning
@@ -92,6 +92,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
     """Open everything; *stack* closes it in the reverse order. Raises CannotStart or embedded.NotStarted."""
     folder = data_folder(settings)
     plan = read_plan(settings.zones_path)
+    survey = read_survey(settings, plan)
     book = read_the_book(settings, plan)
     keys = Keys.read_or_make(folder, token_bytes)
     clock = settings.pace.now
@@ -106,7 +107,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
     tuning = Tuning()
     ingest = Ingest(
         plan=plan,
-        presence=Presence(plan, tuning),
+        presence=Presence(plan, tuning, survey=survey),
         border=Border(plan.sensor_index, settings.controllers),
         identity=identity,
         ledger=ledger,

@@ -40,6 +40,10 @@ class Settings(BaseSettings):
         Path("zones.geojson"), description="The mall: levels, zones, sensors, ways between floors."
     )
     book_path: Path = Field(Path("rules/book.yaml"), description="The rule book.")
+    survey_path: Path | None = Field(
+        None,
+        description="A walked survey, as `sojourn survey` writes it: what sensors heard of a phone at known places.",
+    )
     broker_url: str = Field(
         "embedded://",
         description="MQTT broker: embedded:// starts one on loopback, mqtt://[user:password@]host:port uses yours.",

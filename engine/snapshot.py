@@ -41,6 +41,7 @@ class Kept(NamedTuple):
     beliefs: Held  # of the rows of table, see engine.position
     liveness: liveness.Kept
     links: links.Kept
+    survey: bytes = b""  # the mark of the one in force: loudness was told by a radio bent to it
 
 
 class _Fit(msgspec.Struct):
@@ -75,6 +76,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     fitted_ms: int
     fields: str  # of the table: a snapshot of other columns must not be misread
     table: bytes
+    survey: bytes = b""
 
 
 def pack(kept: Kept, plan: Plan, cells: Cells) -> bytes:
@@ -100,6 +102,7 @@ def pack(kept: Kept, plan: Plan, cells: Cells) -> bytes:
             fitted_ms=kept.links.fitted_ms,
             fields=_fields(kept.table.dtype),
             table=kept.table.tobytes(),
+            survey=kept.survey,
         )
     )
 
@@ -129,7 +132,7 @@ def unpack(blob: bytes, plan: Plan, cells: Cells, row_type: np.dtype[np.void]) -
     fixed = fixed._replace(level=level[fixed.level])
     heard, liveness_now = _heard_by(pending, sensor), _signs_of(signs, written, sensor, plan)
     links_now = links.moved(heard_of, sensor, len(plan.sensors))
-    return Kept(written.newest_ms, written.late, heard, fixed, table, beliefs, liveness_now, links_now)
+    return Kept(written.newest_ms, written.late, heard, fixed, table, beliefs, liveness_now, links_now, written.survey)
 
 
 def fitted(blob: bytes, plan: Plan) -> Propagation | None:

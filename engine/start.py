@@ -12,13 +12,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine import covering, zones_file
+from engine import covering, survey_file, zones_file
 from engine.keys import Role
 from engine.ledger import open_ledger
 from engine.plan import Plan
 from engine.radio import Radio
 from engine.settings import NOT_SETTINGS, SETTINGS_FILE, Settings
+from engine.surveyed import Walked
 from rules.book import Book, Mall
+from rules.lines import Line, NotAFile, read_csv
 from rules.past import member_of
 from rules.reading import parse_book
 from rules.source import nearest
@@ -54,6 +56,29 @@ def read_plan(path: Path) -> Plan:
         raise CannotStart(
             f"no map at {path} ({problem.strerror}): start in the project's folder, or set SOJOURN_ZONES_PATH"
         ) from None
+
+
+def read_survey(settings: Settings, plan: Plan) -> Walked | None:
+    """The survey that the settings name, None where they name none. Raises CannotStart."""
+    path = settings.survey_path
+    if path is None:
+        return None
+    try:
+        return survey_file.parse(survey_lines(path), plan, path.name)
+    except OSError as problem:
+        raise CannotStart(
+            f"no survey at {path} ({problem.strerror}): name another one, or do not set SOJOURN_SURVEY_PATH"
+        ) from None
+    except survey_file.NotASurvey as problem:
+        raise CannotStart(str(problem)) from None
+
+
+def survey_lines(path: Path) -> list[Line]:
+    """Raises CannotStart, and OSError if it cannot be opened."""
+    try:
+        return list(read_csv(path, required=survey_file.COLUMNS)[1])
+    except NotAFile as problem:
+        raise CannotStart(str(problem)) from None
 
 
 @contextmanager

@@ -41,6 +41,7 @@ class Status(BaseModel):
     sensors_silent: list[str]
     clocks_wrong: list[SensorClock] = Field(description="Sensors whose clocks are wrong; what they hear is put right")
     radio: RadioFit | None = Field(description="null while the usual model is gone by, as nothing was fitted yet")
+    survey_points: int = Field(description="Points of the walked survey that the radio model is bent to; 0 without one")
     observations: int = Field(description="Rows taken in since the process started")
     fixes: int = Field(description="Positions taken from controllers since the process started")
     late_observations: int = Field(description="Rows of either that came after their second was closed")

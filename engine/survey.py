@@ -31,13 +31,15 @@ FRAME_DB = 4.0
 LEAST_SPREAD_DB = 3.5
 # Rounds of filling in: the first two move most of the way.
 ROUNDS = 5
+# In the place of the sensor, where a scan was heard by none.
+NO_SENSOR = -1
 
 Doubles = npt.NDArray[np.float64]
 
 
 class Survey(Protocol):
     """What sensors heard of phones at known places: one row a reading; readings of one phone at one instant are one
-    scan, and sensors without a row in it did not hear it."""
+    scan, and sensors without a row in it did not hear it. A scan that none heard is one row of NO_SENSOR."""
 
     @property
     def t_ms(self) -> Ints: ...
@@ -112,9 +114,10 @@ def _spots(radio: Radio, survey: Survey) -> list[_Spots]:
         np.column_stack((survey.t_ms, survey.device)), axis=0, return_index=True, return_inverse=True
     )
     sensors = len(radio.mean_dbm)
-    at = of.ravel() * sensors + survey.sensor
+    told = survey.sensor != NO_SENSOR
+    at = (of.ravel() * sensors + survey.sensor)[told]
     times = np.bincount(at, minlength=len(scan) * sensors).reshape(len(scan), sensors)
-    total_dbm = np.bincount(at, survey.rssi_dbm, len(scan) * sensors).reshape(len(scan), sensors)
+    total_dbm = np.bincount(at, survey.rssi_dbm[told], len(scan) * sensors).reshape(len(scan), sensors)
     signal_dbm, heard = total_dbm / np.maximum(times, 1), (times > 0).astype(np.float64)
     level, xy_m = survey.level[first], np.column_stack((survey.x_m[first], survey.y_m[first]))
     found = []

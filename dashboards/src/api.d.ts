@@ -2681,6 +2681,11 @@ export interface components {
             /** @description null while the usual model is gone by, as nothing was fitted yet */
             radio: components["schemas"]["RadioFit"] | null;
             /**
+             * Survey Points
+             * @description Points of the walked survey that the radio model is bent to; 0 without one
+             */
+            survey_points: number;
+            /**
              * Observations
              * @description Rows taken in since the process started
              */

@@ -155,6 +155,6 @@ def test_an_audit_that_found_something_fails(fault: str) -> None:
 
 
 def test_a_broker_that_is_not_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.audit.PATIENCE_S", 0.2)
+    monkeypatch.setattr("engine.ear.PATIENCE_S", 0.2)
     with pytest.raises(NotStarted, match="does not answer"):
         Audit(f"mqtt://127.0.0.1:{free_port()}", "demo")

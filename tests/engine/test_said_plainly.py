@@ -110,6 +110,17 @@ def test_a_map_or_a_book_that_is_none(shell: Shell, tmp_path: Path, name: str, w
     assert str(tmp_path / what) in shell.refused("check", **{name: str(tmp_path / what)})
 
 
+@pytest.mark.parametrize(
+    ("what", "says"), [("nothing", "no survey at "), ("folder", "no survey at "), ("bytes", "is not UTF-8")]
+)
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_survey_that_is_none(shell: Shell, tmp_path: Path, command: str, what: str, says: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\xd0 ")
+    data = ("--port", "0", "--data", str(tmp_path)) if command == "serve" else ()
+    assert says in shell.refused(command, *data, SOJOURN_SURVEY_PATH=str(tmp_path / what))
+
+
 @pytest.mark.parametrize("keys", ["nothing", "folder", "bytes"])
 def test_sensor_keys_that_are_none(shell: Shell, tmp_path: Path, keys: str) -> None:
     (tmp_path / "folder").mkdir()
