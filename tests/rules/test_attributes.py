@@ -104,7 +104,7 @@ def test_bad_lines_are_named_and_good_ones_kept(ledger, members):
         (5, "write month and day like 11-24, without the year"),
         (6, "write a number from 0 to 20000"),
         (7, "write one of en, zh-Hans"),
-        (8, "put a field with a comma in quotes"),
+        (8, "leave empty ones empty"),
         (9, "name whom the line is about"),
         (4, "members opt in themselves, leave it out"),
     ]
