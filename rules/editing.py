@@ -65,7 +65,7 @@ def _load(text: str) -> Any:
     try:
         return _apart(YAML(typ="safe", pure=True).load(text), [MOST_VALUES])
     except (YAMLError, ValueError, RecursionError) as problem:
-        raise NotEditable(f"this text is no YAML, so mend it by hand: {unreadable(problem).text('line')}") from None
+        raise NotEditable(f"this text is no YAML, so mend it by hand: {unreadable(problem).in_words()}") from None
 
 
 def _apart(value: Any, left: list[int]) -> Any:

@@ -47,6 +47,10 @@ class Fault(NamedTuple):
     says: str
     severity: str = ERROR
 
+    def in_words(self) -> str:
+        """As part of a sentence about a text that has no name."""
+        return f"line {self.line}, column {self.column}: {self.path + ': ' if self.path else ''}{self.says}"
+
     def text(self, name: str) -> str:
         kind = "" if self.severity == ERROR else f"{self.severity}: "
         return f"{name}:{self.line}:{self.column}: {kind}{self.path + ': ' if self.path else ''}{self.says}"

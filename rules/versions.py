@@ -232,7 +232,7 @@ class Versions:
     def _readable(self, text: str) -> Book:
         checked = self.check(text)
         if checked.book is None or checked.errors:
-            places = "; ".join(fault.text("line") for fault in checked.errors[:3])
+            places = "; ".join(fault.in_words() for fault in checked.errors[:3])
             more = f"; and {len(checked.errors) - 3} more" if len(checked.errors) > 3 else ""
             raise NotSo("has-errors", f"this text has errors, so it cannot be published: {places}{more}")
         return checked.book
