@@ -21,7 +21,7 @@ from engine.keys import UnusableKeys
 from engine.ledger import NoLedger
 from engine.plan import PlanError
 from engine.recorded import Unreadable
-from engine.start import CannotStart, book_text, data_folder, read_plan, read_the_book, settings
+from engine.start import CannotStart, book_text, data_folder, read_plan, settings
 from rules.source import SourceError
 
 app = typer.Typer(
@@ -160,18 +160,20 @@ def check(
         Path | None, typer.Argument(help="A rule book (default: the one in the settings)", show_default=False)
     ] = None,
     as_json: AsJson = False,
+    data: DataFolder = None,
 ) -> None:
     """Check the map and the rule book: what is wrong, where, and the way out. Ends with 1 where there is an error.
 
-    Without BOOK, also how well the sensors can tell each zone from its neighbours: the share of sightings in it that
-    are expected to name it, the worst zones first; and what the survey is worth, if the settings name one.
+    Without BOOK, also every zone with how well the sensors can tell it from its neighbours: the share of sightings in
+    it that are expected to name it, the worst zones first. It goes by the radio model that the engine fitted, and by
+    the survey if the settings name one, of which it says what it is worth.
     """
     from engine import booking, covering
     from engine.start import read_radio, read_survey
     from rules import lint
     from rules.book import Mall
 
-    chosen = settings(book_path=book)
+    chosen = settings(book_path=book, data_folder=data)
     plan = read_plan(chosen.zones_path)
     name = str(chosen.book_path)
     checked = lint.check(book_text(chosen.book_path), Mall.of(plan), name=name)
@@ -187,8 +189,9 @@ def check(
                 f"{chosen.zones_path}: {len(plan.levels)} levels, {len(plan.zones)} zones, "
                 f"{len(plan.sensors)} sensors. "
                 f"{name}: {len(checked.book.offers)} offers, {len(checked.book.journeys)} journeys. "
-                + (f"{len(checked.warnings)} warnings." if checked.warnings else "All is well."),
+                + (f"Warnings: {len(checked.warnings)}." if checked.warnings else "All is well."),
                 highlight=False,
+                soft_wrap=True,
             )
     if checked.errors:
         raise typer.Exit(1)
@@ -208,7 +211,10 @@ def explain(
     as_json: AsJson = False,
     data: DataFolder = None,
 ) -> None:
-    """Say why a member got something at an instant, or why not. Every look is kept on record."""
+    """Say why a member got something at an instant, or why not. Every look is kept on record.
+
+    + stands before what held and - before what did not; steps are those of the book in force.
+    """
     from engine.explaining import explain as answer
 
     answer(settings(data_folder=data), member, at=at, day=day, step=step, language=language, as_json=as_json)
@@ -249,7 +255,7 @@ def import_receipts(file: CsvFile, dry_run: Dry = False, as_json: AsJson = False
 @app.command()
 def key(
     role: Annotated[str, typer.Argument(help="operator, shop or member")],
-    subject: Annotated[str, typer.Argument(help="The shop's key, the member's id or login, or the site")],
+    subject: Annotated[str, typer.Argument(help="An operator's own name, a shop's key, or a member's id or login")],
     data: DataFolder = None,
 ) -> None:
     """Print an access key; whoever has it may do what its role may."""
@@ -275,28 +281,9 @@ def settlement(
     data: DataFolder = None,
 ) -> None:
     """Print a day's redemptions as CSV, by shop or by funder."""
-    from datetime import date
+    from engine.settling import settle
 
-    from engine.events import PresenceEvent
-    from engine.ledger import open_ledger
-    from rules.events import CouponEvent
-    from rules.settlement import as_csv, settle_funder, settle_shop
-
-    chosen = settings(data_folder=data)
-    calendar = read_the_book(chosen, read_plan(chosen.zones_path)).calendar
-    try:
-        local = date.fromisoformat(day) if day else None
-    except ValueError:
-        raise CannotStart(f"--day {day}: write it like 2026-11-21") from None
-    data_folder(chosen)
-    ledger = open_ledger(chosen.ledger, PresenceEvent | CouponEvent)
-    with ledger.read() as tx:
-        if shop is not None and funder is None:
-            print(as_csv(settle_shop(tx, shop, local, calendar, chosen.pace), calendar), end="")
-        elif funder is not None and shop is None:
-            print(as_csv(settle_funder(tx, funder, local, calendar, chosen.pace), calendar), end="")
-        else:
-            raise CannotStart("name either --shop or --funder")
+    print(settle(settings(data_folder=data), shop=shop, funder=funder, day=day), end="")
 
 
 @app.command()

@@ -33,7 +33,7 @@ class SignIn(BaseModel):
 
 class Session(BaseModel):
     role: Role
-    subject: str = Field(description="The shop or the member the key is for; the site for an operator")
+    subject: str = Field(description="The shop or the member the key is for; an operator's name")
     name: dict[str, str] | None = Field(None, description="What the shop is called, by language")
 
 

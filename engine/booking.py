@@ -15,19 +15,18 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from engine.events import PresenceEvent
-from engine.ledger import Ledger, open_ledger
+from engine.ledger import Ledger
 from engine.settings import Settings
-from engine.start import CannotStart, book_text, read_plan, settings
+from engine.start import CannotStart, book_in_force, book_text, read_plan, settings, the_ledger
 from rules import changes
 from rules.book import Mall
 from rules.editing import Edit, NotEditable, edited
-from rules.events import CouponEvent
 from rules.lint import Checked
 from rules.moving import MOVE, STOP, Fate
 from rules.reading import version_of
 from rules.schema import schema
-from rules.versions import NotSo, Outcome, Preview, Versions
+from rules.source import unreadable
+from rules.versions import NotSo, Outcome, Preview, Publication, Versions
 
 T = TypeVar("T")
 commands = typer.Typer(
@@ -58,7 +57,8 @@ class Desk:
     """The ledger's versions, opened for one command."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
-        self.mall = Mall.of(read_plan(settings.zones_path))
+        self.settings, self.plan = settings, read_plan(settings.zones_path)
+        self.mall = Mall.of(self.plan)
         self.versions = Versions(ledger, self.mall, two_people=settings.two_people)
         self.ledger, self.now_ms = ledger, settings.pace.now()
 
@@ -72,12 +72,11 @@ class Desk:
 
     def text(self, tx: sa.Connection, named: str) -> str:
         """Of a file or of a version, by its name."""
-        path = Path(named)
-        return book_text(path) if path.is_file() else self.versions.text(tx, named)
+        return book_text(Path(named)) if _is_file(named) else self.versions.text(tx, named)
 
     def keep(self, tx: sa.Connection, named: str, by: str, note: str) -> str:
         """The version of a name, or of a file, which is kept as a draft then."""
-        if not Path(named).is_file():
+        if not _is_file(named):
             return named
         text = self.text(tx, named)
         return self.versions.draft(tx, text, author=by, note=note, parent=None, now_ms=self.now_ms)
@@ -87,9 +86,7 @@ class Desk:
 def desk(data: Path | None) -> Iterator[Desk]:
     """Raises CannotStart, also for what cannot be done."""
     chosen = settings(data_folder=data)
-    if not chosen.ledger_url and not (chosen.data_folder / "ledger.sqlite").exists():
-        raise CannotStart(f"no ledger in {chosen.data_folder}: name the engine's data folder with --data")
-    ledger = open_ledger(chosen.ledger, PresenceEvent | CouponEvent)
+    ledger = the_ledger(chosen)
     try:
         yield Desk(chosen, ledger)
     except NotSo as problem:
@@ -100,17 +97,19 @@ def desk(data: Path | None) -> Iterator[Desk]:
 
 @commands.command("list")
 def list_(as_json: AsJson = False, data: Data = None) -> None:
-    """Every version, the newest first: who made it, why, and under which numbers it was in force."""
+    """Every version, the newest first: who made it, why, below it each time it was put in force, by whom and why."""
     with desk(data) as at:
-        found = at.read(at.versions.all)
+        found, puts = at.read(lambda tx: (at.versions.all(tx), at.versions.publications(tx)))
+        calendar = book_in_force(at.settings, at.plan, at.ledger).calendar
     if as_json:
         print(_json(found))
         return
     for one in found:
-        said = "waits for a second person" if one.waits else "draft"
-        if one.published:
-            said = f"published as {', '.join(map(str, one.published))}"
-        print(f"{one.version}  {one.author:20}  {said:28}  {one.note}".rstrip())
+        said = "waits for a second person" if one.waits else "" if one.published else "draft"
+        said = "in force" if puts and puts[-1].version == one.version else said
+        print(f"{one.version}  {calendar.moment_text(one.made_ms)}  {one.author:20}  {said:8}  {one.note}".rstrip())
+        for put in (put for put in puts if put.version == one.version):
+            print(f"  publication {put.number}  {calendar.moment_text(put.at_ms)}  {_people(put)}  {put.note}".rstrip())
 
 
 @commands.command()
@@ -125,13 +124,11 @@ def show(
 
 @commands.command()
 def draft(book: Book, note: Note = "", by: By = "", as_json: AsJson = False, data: Data = None) -> None:
-    """Keep a file as a version that is not yet in force, and say what is wrong with it."""
+    """Keep a file as a version that is not yet in force, and say what is wrong with it. Its name ends the answer."""
     with desk(data) as at:
         version = at.write(lambda tx: at.keep(tx, book, by or _login(), note))
         checked = at.versions.check(at.read(lambda tx: at.versions.text(tx, version)))
-    print(
-        json.dumps({"version": version} | as_found(checked)) if as_json else "\n".join([*told(checked, book), version])
-    )
+    print(json.dumps({"version": version} | as_found(checked)) if as_json else _kept(version, checked, book))
 
 
 @commands.command()
@@ -142,7 +139,8 @@ def diff(
 ) -> None:
     """What differs between two versions, line by line."""
     with desk(data) as at:
-        print(at.read(lambda tx: changes.diff(at.text(tx, against or _in_force(at, tx)), at.text(tx, new))))
+        found = at.read(lambda tx: changes.diff(at.text(tx, against or _in_force(at, tx)), at.text(tx, new)))
+    print(found or "Nothing differs.")
 
 
 @commands.command()
@@ -181,7 +179,7 @@ def rollback(
     note: Note = "", by: By = "", move: Move = None, stop: Stop = None, rename: Rename = None, as_json: AsJson = False,
     data: Data = None,
 ) -> None:  # fmt: skip
-    """Put the version in force that was so before the present one."""
+    """Put the version in force that was so before the present one. To go further back, publish that version by name."""
     with desk(data) as at:
         done = at.write(
             lambda tx: at.versions.roll_back(
@@ -222,7 +220,10 @@ def edit(
     ] = None,
     note: Note = "", by: By = "", as_json: AsJson = False, data: Data = None,
 ) -> None:  # fmt: skip
-    """Edit single values as a form does: comments and layout stay. The outcome is a draft of its own."""
+    """Edit single values as a form does: comments and layout stay. The outcome is a draft of its own.
+
+    A path leads from the top to the value; items of a list are counted from 0, so the first step is steps/0.
+    """
     edits = [
         *(_edit("set", one) for one in set_ or []),
         *(_edit("insert", one) for one in insert or []),
@@ -243,7 +244,7 @@ def edit(
         )
         checked = at.versions.check(after)
     found = {"version": version} | as_found(checked)
-    print(json.dumps(found) if as_json else "\n".join([*told(checked, version), version]))
+    print(json.dumps(found) if as_json else _kept(version, checked, version))
 
 
 def _edit(act: Literal["set", "insert", "move"], written: str) -> Edit:
@@ -258,9 +259,13 @@ def _edit(act: Literal["set", "insert", "move"], written: str) -> Edit:
             return Edit(act=act, path=above, value=read, index=int(place))
         if act == "move" and value.isdecimal():
             return Edit(act=act, path=path, index=int(value))
-    except (YAMLError, ValueError) as problem:
-        raise CannotStart(f"--{act} {written}: {' '.join(str(problem).split())}") from None
-    raise CannotStart(f"--{act} {written}: see sojourn book edit --help for how to write it")
+    except YAMLError as problem:
+        raise CannotStart(f"--{act} {written}: {unreadable(problem).says}") from None
+    except ValueError:
+        raise CannotStart(f"--{act} {written}: that is no place, or too long a path; see --help") from None
+    like = {"set": "offers/coffee/cost=250", "insert": "journeys/day-out/steps/1={id: tea, ...}"}
+    like["move"] = "journeys/day-out/steps/3=1"
+    raise CannotStart(f"--{act} {written}: write it like --{act} '{like[act]}', see sojourn book edit --help")
 
 
 @commands.command("schema")
@@ -288,6 +293,24 @@ def fates(move: list[str] | None, stop: list[str] | None, rename: list[str] | No
 
 def told(checked: Checked, name: str) -> list[str]:
     return [fault.text(name) for fault in checked.faults]
+
+
+def _is_file(named: str) -> bool:
+    """Whether it names a file, and no version. Raises CannotStart for a file that is not there."""
+    path = Path(named)
+    if not path.is_file() and (path.suffix or len(path.parts) > 1):
+        raise CannotStart(f"no file {named}: name a file, or a version as `sojourn book list` shows it")
+    return path.is_file()
+
+
+def _kept(version: str, checked: Checked, name: str) -> str:
+    """What is wrong with a draft, and how it goes on; the version is the last word, for whoever cuts it out."""
+    way = "To be mended before it can be published" if checked.errors else "Kept; see what it would do by: book preview"
+    return "\n".join([*told(checked, name), f"{way} {version}"])
+
+
+def _people(put: Publication) -> str:
+    return f"{put.author} and {put.second}" if put.second else put.author
 
 
 def as_found(checked: Checked) -> dict[str, Any]:

@@ -13,13 +13,10 @@ from typing import Annotated, NamedTuple
 import sqlalchemy as sa
 import typer
 
-from engine.events import PresenceEvent
 from engine.keys import Keys
-from engine.ledger import open_ledger
-from engine.start import CannotStart, data_folder, read_plan, read_the_book, settings, subject_of
+from engine.start import CannotStart, book_in_force, data_folder, read_plan, settings, subject_of, the_ledger
 from rules.codes import Codes
 from rules.coupons_api import CouponStory, Desk
-from rules.events import CouponEvent
 from rules.times import Calendar
 
 commands = typer.Typer(
@@ -45,9 +42,9 @@ class AtDesk(NamedTuple):
 @contextmanager
 def _at_desk(data: Path | None, by: str) -> Iterator[AtDesk]:
     chosen = settings(data_folder=data)
-    calendar = read_the_book(chosen, read_plan(chosen.zones_path)).calendar
-    keys = Keys.read_or_make(data_folder(chosen), token_bytes)
-    with closing(open_ledger(chosen.ledger, PresenceEvent | CouponEvent)) as ledger:
+    with closing(the_ledger(chosen)) as ledger:
+        calendar = book_in_force(chosen, read_plan(chosen.zones_path), ledger).calendar
+        keys = Keys.read_or_make(data_folder(chosen), token_bytes)
         desk, actor = Desk(ledger, Codes(keys.codes, keys.code_digests)), by or f"command line:{getpass.getuser()}"
         with ledger.read() as tx:
             # A ledger may run on a clock of its own, ahead of this one's.

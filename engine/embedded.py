@@ -67,7 +67,8 @@ def _until(watched: subprocess.Popen[bytes], answers: Callable[[], bool], name: 
         except subprocess.TimeoutExpired:
             if time.monotonic() < deadline_s:
                 continue
-            raise NotStarted(f"{name} did not answer within {START_S:.0f} s; see {log}{_last_words(log)}") from None
+            says = f"{name} did not answer within {START_S:.0f} s; start again, for a first one is slow, or see {log}"
+            raise NotStarted(says + _last_words(log)) from None
         raise NotStarted(f"{name} ended with {verdict}{_last_words(log)}")
 
 

@@ -10,14 +10,12 @@ from secrets import token_bytes
 from rich.console import Console
 
 from engine.clock import system_clock
-from engine.events import PresenceEvent
 from engine.keys import Keys
-from engine.ledger import Ledger, open_ledger
+from engine.ledger import Ledger
 from engine.settings import Settings
-from engine.start import CannotStart, data_folder, read_plan, read_the_book
+from engine.start import CannotStart, book_in_force, data_folder, read_plan, the_ledger
 from rules.attributes import LOGIN, check_columns, import_members
 from rules.codes import Codes
-from rules.events import CouponEvent
 from rules.lines import NotAFile, Report, read_csv
 from rules.receipts import COLUMNS, Receipts
 
@@ -38,14 +36,14 @@ def members(settings: Settings, file: Path, out: Console, *, dry_run: bool, as_j
 def receipts(settings: Settings, file: Path, out: Console, *, dry_run: bool, as_json: bool) -> bool:
     """Whether every line was good. Raises CannotStart."""
     plan = read_plan(settings.zones_path)
-    book = read_the_book(settings, plan)
-    keys = Keys.read_or_make(data_folder(settings), token_bytes)
 
     def take(ledger: Ledger) -> Report:
         columns, lines = read_csv(file, required=COLUMNS)
         if not {"member", "coupon"} & set(columns):
             raise NotAFile(f"{file.name}:1: no column 'member' or 'coupon'; one of them says whose receipt it is")
-        taking = Receipts(ledger, Codes(keys.codes, keys.code_digests), plan.shops(), lambda: book.calendar)
+        keys = Keys.read_or_make(data_folder(settings), token_bytes)
+        calendar = book_in_force(settings, plan, ledger).calendar
+        taking = Receipts(ledger, Codes(keys.codes, keys.code_digests), plan.shops(), lambda: calendar)
         with ledger.read() as tx:
             now_ms = max(ledger.last_at_ms(tx), settings.pace.now())
         return taking.take(lines, now_ms, heard_real_ms=system_clock(), dry_run=dry_run)
@@ -56,8 +54,7 @@ def receipts(settings: Settings, file: Path, out: Console, *, dry_run: bool, as_
 def _import(
     settings: Settings, file: Path, take: Callable[[Ledger], Report], out: Console, *, dry_run: bool, as_json: bool
 ) -> bool:
-    data_folder(settings)
-    with closing(open_ledger(settings.ledger, PresenceEvent | CouponEvent)) as ledger:
+    with closing(the_ledger(settings)) as ledger:
         try:
             report = take(ledger)
         except OSError as problem:

@@ -12,12 +12,10 @@ from typing import Annotated
 
 import typer
 
-from engine.events import PresenceEvent
-from engine.ledger import Ledger, open_ledger
+from engine.ledger import Ledger
 from engine.settings import Settings
-from engine.start import CannotStart, data_folder, read_plan, read_the_book, settings, subject_of
+from engine.start import CannotStart, book_in_force, read_plan, settings, the_ledger, the_shop
 from rules.credit import as_csv, credit_of
-from rules.events import CouponEvent
 from rules.invitations import Invitations
 
 commands = typer.Typer(
@@ -33,9 +31,8 @@ Data = Annotated[
 
 @contextmanager
 def _opened(chosen: Settings) -> Iterator[tuple[Ledger, Invitations]]:
-    data_folder(chosen)
     kinds = {key: zone.kind for key, zone in read_plan(chosen.zones_path).shops().items()}
-    with closing(open_ledger(chosen.ledger, PresenceEvent | CouponEvent)) as ledger:
+    with closing(the_ledger(chosen)) as ledger:
         yield ledger, Invitations(ledger, kinds, token_bytes)
 
 
@@ -47,7 +44,7 @@ def make(
 ) -> None:
     """Print a new link; put the engine's own address before it."""
     chosen = settings(data_folder=data)
-    subject_of(chosen, "shop", shop)
+    the_shop(chosen, shop)
     with _opened(chosen) as (ledger, invitations), ledger.write() as tx:
         print(f"/wallet#invited={invitations.make(tx, shop, clerk, chosen.pace.now()).id}")
 
@@ -55,7 +52,10 @@ def make(
 @commands.command("list")
 def list_(shop: OfShop = None, data: Data = None) -> None:
     """Every link as a line of JSON, the newest first, revoked ones last."""
-    with _opened(settings(data_folder=data)) as (ledger, invitations), ledger.read() as tx:
+    chosen = settings(data_folder=data)
+    if shop is not None:
+        the_shop(chosen, shop)
+    with _opened(chosen) as (ledger, invitations), ledger.read() as tx:
         for one in invitations.all(tx, shop):
             print(json.dumps(one.model_dump(), ensure_ascii=False))
 
@@ -70,6 +70,7 @@ def revoke(
     with _opened(chosen) as (ledger, invitations), ledger.write() as tx:
         if not invitations.revoke(tx, link, chosen.pace.now()):
             raise CannotStart(f"no live link {link!r}: `sojourn invitation list` shows which there are")
+    print(f"Nobody joins by {link} any more.")
 
 
 def credit(
@@ -82,10 +83,14 @@ def credit(
     A line for fewer members than the setting k has no figures.
     """
     chosen = settings(data_folder=data)
-    calendar = read_the_book(chosen, read_plan(chosen.zones_path)).calendar
     try:
-        day = date.fromisoformat(f"{month}-01") if month else calendar.day(chosen.pace.now())
+        day = date.fromisoformat(f"{month}-01") if month else None
     except ValueError:
         raise CannotStart(f"--month {month}: write it like 2026-11") from None
-    with _opened(chosen) as (ledger, _), ledger.read() as tx:
-        print(as_csv(credit_of(tx, day, calendar, chosen.k, shop)), end="")
+    if shop is not None:
+        the_shop(chosen, shop)
+    with _opened(chosen) as (ledger, _):
+        calendar = book_in_force(chosen, read_plan(chosen.zones_path), ledger).calendar
+        with ledger.read() as tx:
+            told = credit_of(tx, day or calendar.day(chosen.pace.now()), calendar, chosen.k, shop)
+        print(as_csv(told), end="")

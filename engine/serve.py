@@ -48,6 +48,7 @@ from engine.surroundings import Surroundings
 from engine.tuning import Tuning
 from rules import api as rules_api
 from rules import (
+    attributes_api,
     book_api,
     channels_api,
     coupons_api,
@@ -193,6 +194,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             **people,
         ),
         coupons_api.routes(ledger, coupons_api.Desk(ledger, codes), access, settings.pace),
+        attributes_api.routes(ledger, access, settings.pace),
         receipts_api.routes(
             receipts=Receipts(ledger, codes, plan.shops(), calendar), access=access, pace=settings.pace
         ),

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from engine import covering, survey_file, zones_file
+from engine.events import PresenceEvent
 from engine.keys import Role
-from engine.ledger import open_ledger
+from engine.ledger import Ledger, open_ledger
 from engine.plan import Plan
 from engine.radio import Radio
 from engine.settings import NOT_SETTINGS, SETTINGS_FILE, Settings
 from engine.surveyed import Walked
 from rules.book import Book, Mall
+from rules.events import CouponEvent
 from rules.lines import Line, NotAFile, read_csv
 from rules.past import member_of
 from rules.reading import parse_book
+from rules.shelf import Shelf
 from rules.source import nearest
+from rules.versions import Versions
+
+# Who an operator's key is for: a name that may stand in a key, and beside what they did.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 
 
 class CannotStart(Exception):
@@ -125,9 +133,32 @@ def read_the_book(settings: Settings, plan: Plan) -> Book:
     return parse_book(book_text(settings.book_path), Mall.of(plan), name=settings.book_path.name)
 
 
+def the_ledger(settings: Settings) -> Ledger:
+    """The ledger that an engine keeps, for one command; a mistyped folder shall not become a mall of its own.
+
+    Raises CannotStart where there is none, or NoLedger.
+    """
+    if not _has_ledger(settings):
+        raise CannotStart(f"no ledger in {settings.data_folder}: name the engine's data folder with --data")
+    return open_ledger(settings.ledger, PresenceEvent | CouponEvent)
+
+
+def _has_ledger(settings: Settings) -> bool:
+    return bool(settings.ledger_url) or (settings.data_folder / "ledger.sqlite").exists()
+
+
+def book_in_force(settings: Settings, plan: Plan, ledger: Ledger) -> Book:
+    """The book that is followed; the one of the file where none was published that can be read. Raises SourceError."""
+    mall = Mall.of(plan)
+    with ledger.read() as tx:
+        force = Versions(ledger, mall, two_people=False).in_force(tx)
+        followed = Shelf(mall).readable(tx, force.version) if force else None
+    return followed or read_the_book(settings, plan)
+
+
 def read_radio(settings: Settings, plan: Plan) -> Radio:
     """As the engine of these settings fitted it; the usual one where no engine ran yet. Raises NoLedger."""
-    if not settings.ledger_url and not (settings.data_folder / "ledger.sqlite").exists():
+    if not _has_ledger(settings):
         return Radio.of(plan)
     ledger = open_ledger(settings.ledger, object)
     try:
@@ -139,20 +170,21 @@ def read_radio(settings: Settings, plan: Plan) -> Radio:
 def subject_of(settings: Settings, role: Role, named: str) -> str:
     """Whom an access key of *role* is for. Raises CannotStart where there is nobody of that name, or NoLedger."""
     if role == "member":
-        if not settings.ledger_url and not (settings.data_folder / "ledger.sqlite").exists():
-            raise CannotStart(f"no ledger in {settings.data_folder}: name the engine's data folder with --data")
-        ledger = open_ledger(settings.ledger, object)
-        try:
-            with ledger.read() as tx:
-                member = member_of(tx, named)
-        finally:
-            ledger.close()
+        with closing(the_ledger(settings)) as ledger, ledger.read() as tx:
+            member = member_of(tx, named)
         if member is None:
             raise CannotStart(f"no member {named!r}: name one by id or login")
         return str(member)
-    plan = read_plan(settings.zones_path)
-    known = plan.shops() if role == "shop" else {plan.site}
+    if role == "operator":
+        if not _NAME.fullmatch(named):
+            raise CannotStart(f"{named!r} is no name for a key: use letters, digits and . _ - only, at most 48")
+        return named
+    return the_shop(settings, named)
+
+
+def the_shop(settings: Settings, named: str) -> str:
+    """Raises CannotStart where the plan has no such shop."""
+    known = read_plan(settings.zones_path).shops()
     if named not in known:
-        what = "shop" if role == "shop" else "site"
-        raise CannotStart(f"no {what} {named!r} on {settings.zones_path}: {nearest(named, known)}")
+        raise CannotStart(f"no shop {named!r} on {settings.zones_path}: {nearest(named, known)}")
     return named

@@ -5,21 +5,17 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Callable
+from contextlib import closing
 
 import sqlalchemy as sa
 
-from engine.events import PresenceEvent
-from engine.ledger import Ledger, open_ledger
+from engine.ledger import Ledger
 from engine.settings import Settings
-from engine.start import CannotStart, data_folder, read_plan, read_the_book
-from rules.book import Book, Mall
-from rules.events import CouponEvent
+from engine.start import CannotStart, book_in_force, read_plan, the_ledger
 from rules.off import KINDS, MALL
 from rules.parcel import CHANNELS
-from rules.shelf import Shelf
 from rules.switches_api import Board, NoSuchSwitch, SwitchState, Turn
 from rules.times import Calendar, NotTime
-from rules.versions import Versions
 
 
 def switch(
@@ -35,11 +31,8 @@ def switch(
     if until is not None and not off:
         raise CannotStart("--until goes with --off")
     plan = read_plan(settings.zones_path)
-    file = read_the_book(settings, plan)
-    data_folder(settings)
-    ledger = open_ledger(settings.ledger, PresenceEvent | CouponEvent)
-    try:
-        book = _in_force(ledger, Mall.of(plan), file)
+    with closing(the_ledger(settings)) as ledger:
+        book = book_in_force(settings, plan, ledger)
         board = Board(ledger, lambda: book, plan.shops(), CHANNELS)
         now_ms = settings.pace.now()
         if off is not None and kind is not None and name is not None:
@@ -48,8 +41,6 @@ def switch(
             _write(ledger, lambda tx: board.turn(tx, kind, name, to, actor, now_ms))
         with ledger.read() as tx:
             found = [one for one in board.all(tx, now_ms) if kind in (None, one.kind) and name in (None, one.name)]
-    finally:
-        ledger.close()
     if name is not None and not found:
         raise CannotStart(f"there is no {kind} {name!r}: sojourn switch {kind} says which there are")
     if as_json:
@@ -67,15 +58,7 @@ def _write(ledger: Ledger, act: Callable[[sa.Connection], SwitchState]) -> None:
         raise CannotStart(str(problem)) from None
 
 
-def _in_force(ledger: Ledger, mall: Mall, file: Book) -> Book:
-    """The book that is followed; before the first start, the one of the file."""
-    with ledger.read() as tx:
-        force = Versions(ledger, mall, two_people=False).in_force(tx)
-        return (Shelf(mall).readable(tx, force.version) if force else None) or file
-
-
 def _text(one: SwitchState, calendar: Calendar) -> str:
     said = "; ".join(filter(None, (one.reason, one.actor)))
-    return f"{one.kind} {one.name}: {'on' if one.is_on else 'off'}{calendar.until_text(one.until_ms)}" + (
-        f" ({said})" if said else ""
-    )
+    what = MALL if one.kind == MALL else f"{one.kind} {one.name}"
+    return f"{what}: {'on' if one.is_on else 'off'}{calendar.until_text(one.until_ms)}" + (f" ({said})" if said else "")

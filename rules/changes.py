@@ -39,16 +39,30 @@ def diff(old: str, new: str) -> str:
 def raises(old: Book, new: Book) -> list[str]:
     """Each way in which *new* may spend more than *old*, for a second person to agree to."""
     more: list[str] = []
-    for scope in ("day", "visit"):
-        was, is_ = (getattr(book.limits, f"budget_{scope}") for book in (old, new))
-        if was is not None and is_ is None:
-            more.append(f"no budget for a {scope} any more, {was} before")
-        elif was is not None and is_ > was:
-            more.append(f"budget for a {scope} {was} to {is_}")
+    gone = {f"journey {key}" for key in old.journeys if key not in new.journeys}  # and spends nothing
+    for what, was in _budgets(old).items():
+        is_ = _budgets(new).get(what)
+        if what in gone:
+            continue
+        if is_ is None:
+            more.append(f"no budget for {what} any more, {was} before")
+        elif is_ > was:
+            more.append(f"budget for {what} {was} to {is_}")
+    was_set_aside, is_set_aside = old.limits.expected_redemption, new.limits.expected_redemption
+    if is_set_aside < was_set_aside:
+        more.append(f"expected redemption {was_set_aside:g} to {is_set_aside:g}")
     for key, offer in new.offers.items():
         if key in old.offers and offer.cost > old.offers[key].cost:
             more.append(f"cost of {key} {old.offers[key].cost} to {offer.cost}")
     return more
+
+
+def _budgets(book: Book) -> dict[str, int]:
+    """What each is for -> minor units."""
+    found = {"a day": book.limits.budget_day, "a visit": book.limits.budget_visit}
+    found |= {f"shop {shop}": most for shop, most in book.limits.budget_shops.items()}
+    found |= {f"journey {journey.key}": journey.budget_day for journey in book.journeys.values()}
+    return {what: most for what, most in found.items() if most is not None}
 
 
 def _changes(path: str, before: Any, after: Any) -> Iterator[Change]:

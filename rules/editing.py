@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
+from rules.source import nearest, unreadable
+
 Node = Any  # ruamel's nodes: their common class lacks what its kinds have
 # A book has thousands; more come only of anchors that repeat each other.
 MOST_VALUES = 100_000
@@ -63,7 +65,7 @@ def _load(text: str) -> Any:
     try:
         return _apart(YAML(typ="safe", pure=True).load(text), [MOST_VALUES])
     except (YAMLError, ValueError, RecursionError) as problem:
-        raise NotEditable(f"this text is no YAML, so no form can edit it: {' '.join(str(problem).split())}") from None
+        raise NotEditable(f"this text is no YAML, so mend it by hand: {unreadable(problem).in_words()}") from None
 
 
 def _apart(value: Any, left: list[int]) -> Any:
@@ -85,7 +87,8 @@ def _apply(tree: Any, edit: Edit) -> Any:
     if edit.act == "insert":
         items = _below(holder, last, edit.path)
         if not isinstance(items, list) or edit.index > len(items):
-            raise NotEditable(f"{edit.path}: there is no list with a place {edit.index} to insert at")
+            most = f"; its places are 0 to {len(items)}" if isinstance(items, list) else ""
+            raise NotEditable(f"{edit.path}: there is no list with a place {edit.index} to insert at{most}")
         items.insert(edit.index, edit.value)
     elif edit.act == "set" and isinstance(holder, dict):
         holder[last] = edit.value
@@ -98,7 +101,8 @@ def _apply(tree: Any, edit: Edit) -> Any:
     else:
         _below(holder, last, edit.path)
         if not isinstance(holder, list) or edit.index >= len(holder):
-            raise NotEditable(f"{edit.path}: there is no place {edit.index} in that list to move to")
+            most = f"; its places are 0 to {len(holder) - 1}" if isinstance(holder, list) else ""
+            raise NotEditable(f"{edit.path}: there is no place {edit.index} in that list to move to{most}")
         holder.insert(edit.index, holder.pop(int(last)))
     return tree
 
@@ -108,7 +112,14 @@ def _below(holder: Any, name: str, path: str) -> Any:
         return holder[name]
     if isinstance(holder, list) and name.isdecimal() and int(name) < len(holder):
         return holder[int(name)]
-    raise NotEditable(f"{path}: there is no '{name}'")
+    way_out = ""
+    if isinstance(holder, dict):
+        way_out = f"; {nearest(name, map(str, holder))}"
+    elif isinstance(holder, list) and holder:
+        way_out = f"; items of a list are counted from 0, here up to {len(holder) - 1}"
+        ids = [item.get("id") if isinstance(item, dict) else None for item in holder]
+        way_out += f", and '{name}' is number {ids.index(name)}" if name in ids else ""
+    raise NotEditable(f"{path}: there is no '{name}'{way_out}")
 
 
 class _Text:

@@ -82,7 +82,8 @@ def _lines(rows: Iterator[list[str]], columns: list[str]) -> Iterator[Line]:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(columns):
-            says = f"{len(cells)} fields where the first line has {len(columns)}; put a field with a comma in quotes"
+            way_out = "put a field with a comma in quotes" if len(cells) > len(columns) else "leave empty ones empty"
+            says = f"the first line has {len(columns)} fields, this one {len(cells)}; {way_out}"
             yield Line(number, {}, says)
             continue
         yield Line(number, {column: cell.strip() for column, cell in zip(columns, cells, strict=True)})

@@ -45,7 +45,7 @@ from rules.shape import (
     STOP_EVENTS,
 )
 from rules.source import Fields, Node, Source, Spoilt, nearest
-from rules.times import MINUTE_MS, Calendar, Hours, length_ms
+from rules.times import MINUTE_MS, Calendar, length_ms
 from rules.words import NO_ZONES, Terms, read_conditions
 
 SCHEMA = 1
@@ -96,7 +96,7 @@ def _after(node: Node) -> int:
 def _cost(node: Node) -> int:
     if isinstance(node.value, float):
         raise node.fault(f"money is counted in minor units; write {round(node.value * 100)} for {node.value:.2f}")
-    return node.whole()
+    return node.whole(like="1250 for 12.50")
 
 
 def _schema(node: Node) -> int:
@@ -107,7 +107,7 @@ def _schema(node: Node) -> int:
 
 def _texts(node: Node) -> Texts:
     """Text in every language, or the same one for all."""
-    if isinstance(node.value, str):
+    if isinstance(node.value, str | bool | int | float):
         return dict.fromkeys(LANGUAGES, node.text())
     fields = node.fields(required=LANGUAGES)
     return {language: fields.take(language, Node.text, "") for language in fields}
@@ -162,7 +162,7 @@ class _Reader:
         return Book(version_of(text), text, self._calendar, self._offers, limits, {each.key: each for each in ranked})
 
     def _timezone(self, node: Node) -> Calendar:
-        name = node.text()
+        name = node.text("Asia/Shanghai")
         try:
             return Calendar(name)
         except (OSError, LookupError, ValueError):
@@ -190,7 +190,7 @@ class _Reader:
         fields = node.part(REDEEM)
         return Redeem(
             fields.take("after", _length, 0),
-            fields.take("hours", lambda one: one.through(Hours.read), None),
+            fields.take("hours", Node.hours, None),
             fields.take("spend", _cost, 0),
         )
 
@@ -205,7 +205,7 @@ class _Reader:
         budget = fields.take("budget", lambda one: one.part(BUDGET), Fields({}))
         holdout = fields.take("holdout", lambda one: one.part(HOLDOUT), Fields({}))
         return Limits(
-            fields.take("quiet", lambda one: one.through(Hours.read), None),
+            fields.take("quiet", Node.hours, None),
             fields.take("member", lambda one: one.each(_cap("visit")), ()),
             fields.take("upgrades", lambda one: one.each(_cap("step", "visit")), ()),
             budget.take("day", _cost, None),
@@ -302,11 +302,12 @@ class _Reader:
 
     def _choose(self, node: Node) -> tuple[Arm, ...]:
         arms = node.each(self._arm)
-        for place, arm in zip(node.items(), arms, strict=False):
-            if not arm.when and arm is not arms[-1]:
-                place.fault("what follows an arm without when is never reached; put this arm last")
-        if arms and arms[-1].when:
-            node.fault("choose has no default; end it with an arm without when")
+        # By what is written: a ladder that is broken in itself is told as that alone.
+        asks = [bool(one.value.get("when")) if isinstance(one.value, dict) else None for one in node.items()]
+        for place in (place for place, asked in zip(node.items()[:-1], asks, strict=False) if asked is False):
+            place.fault("what follows a ladder without when is never reached; put this one last")
+        if asks and asks[-1]:
+            node.fault("choose has no default; end it with a ladder without when")
         return arms
 
     def _arm(self, node: Node) -> Arm:
@@ -369,7 +370,7 @@ def _chance(node: Node) -> float:
 
 def _capacity(node: Node) -> Cap:
     """Reads "4 now", "30 per day" or "20 per 15m"."""
-    match = re.fullmatch(r"([0-9]+) (now|per day)", node.text())
+    match = re.fullmatch(r"([0-9]+) (now|per day)", node.text("'4 now', '30 per day' or '20 per 15m'"))
     if match is None:
         return _cap()(node)
     if int(match[1]) < 1:
@@ -381,9 +382,9 @@ def _cap(*spans: str) -> Callable[[Node], Cap]:
     """A reader of "7 per visit" and the like; *spans* are those that make sense besides a time."""
 
     def read(node: Node) -> Cap:
-        match = _CAP.fullmatch(node.text())
-        if match is None or (match[2] in ("step", "visit") and match[2] not in spans):
-            like = "'7 per visit' or '20 per 30d'" if spans else "'4 now', '30 per day' or '20 per 15m'"
+        like = "'7 per visit' or '20 per 30d'" if spans else "'4 now', '30 per day' or '20 per 15m'"
+        match = _CAP.fullmatch(node.text(like))
+        if match is None or (match[2] in ("step", "visit", "day") and match[2] not in spans):
             raise node.fault(f"'{node.text()}' is no limit; write it like {like}")
         most, per = int(match[1]), match[2]
         if per in spans:

@@ -17,7 +17,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from rules.shape import MOST_MINOR, Part
-from rules.times import NotTime, length_ms
+from rules.times import Hours, NotTime, length_ms
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -47,6 +47,10 @@ class Fault(NamedTuple):
     says: str
     severity: str = ERROR
 
+    def in_words(self) -> str:
+        """As part of a sentence about a text that has no name."""
+        return f"line {self.line}, column {self.column}: {self.path + ': ' if self.path else ''}{self.says}"
+
     def text(self, name: str) -> str:
         kind = "" if self.severity == ERROR else f"{self.severity}: "
         return f"{name}:{self.line}:{self.column}: {kind}{self.path + ': ' if self.path else ''}{self.says}"
@@ -75,7 +79,9 @@ class Spoilt(Exception):
 def nearest(word: str, known: Iterable[str]) -> str:
     """ " Did you mean …?" for a misspelt word, or what there is to choose from."""
     words = sorted(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    # As a title is written, "Café Luna", or without what stands before it, "zone" for "in_zone".
+    meant = re.sub(r"\W+", "-", word.lower()) if " " in word else word
+    close = [one for one in words if one.endswith(f"_{word}")] or difflib.get_close_matches(meant, words, n=1)
     if close:
         return f"did you mean '{close[0]}'?"
     return f"known are {', '.join(words)}" if words else "there are none yet"
@@ -100,16 +106,21 @@ class Node:
         self._faults.append(Fault(line + 1, column + 1, self.path, says))
         return Spoilt()
 
-    def text(self) -> str:
+    def text(self, like: str = "") -> str:
+        """*like* is what could stand here, for whoever wrote something else."""
         if not isinstance(self.value, str):
-            raise self.fault(f"expected text, found {_shown(self.value)}")
+            quotes = isinstance(self.value, bool | int | float)
+            way_out = f"; write it like {like}" if like else "; put it in quotes" if quotes else ""
+            raise self.fault(f"expected text, found {_shown(self.value)}{way_out}")
         if not self.value.strip():
             raise self.fault("nothing is written here; write something, or leave the key out")
         return str(self.value)
 
-    def whole(self, least: int = 0, most: int = 2**53 - 1) -> int:
+    def whole(self, least: int = 0, most: int = 2**53 - 1, like: str = "50") -> int:
         if not isinstance(self.value, int) or isinstance(self.value, bool):
-            raise self.fault(f"expected a whole number, found {_shown(self.value)}")
+            quoted = isinstance(self.value, str) and self.value.isdecimal()
+            way_out = "; take the quotes off" if quoted else f"; write digits only, such as {like}"
+            raise self.fault(f"expected a whole number, found {_shown(self.value)}{way_out}")
         if not least <= self.value <= most:
             bounds = f"outside {least} to {most}" if most < MOST_MINOR else f"less than {least}"
             raise self.fault(f"{self.value} is {bounds if self.value < least or most < MOST_MINOR else 'too much'}")
@@ -117,7 +128,9 @@ class Node:
 
     def truth(self) -> bool:
         if not isinstance(self.value, bool):
-            raise self.fault(f"expected true or false, found {_shown(self.value)}")
+            raise self.fault(
+                f"expected true or false, found {_shown(self.value)}; write one of the two, without quotes"
+            )
         return self.value
 
     def one_of(self, known: Iterable[str], what: str) -> str:
@@ -125,6 +138,10 @@ class Node:
         if word not in known:
             raise self.fault(f"unknown {what} '{word}'; {nearest(word, known)}")
         return word
+
+    def hours(self) -> Hours:
+        self.text('"09:00-11:00"')
+        return self.through(Hours.read)
 
     def through(self, read: Callable[[str], T]) -> T:
         """Read the text by *read*, whose ValueError says what is wrong."""
@@ -201,8 +218,10 @@ class Node:
 
     def part(self, part: Part) -> Fields:
         if not isinstance(self.value, CommentedMap):
-            keys = ", ".join(part.required or part.optional)
-            raise self.fault(f"expected a mapping with {keys}, found {_shown(self.value)}")
+            keys = list(part.required or part.optional)
+            like = ", ".join(f"{key}: ..." for key in (part.required or keys[:1]))
+            says = f"expected a mapping with {', '.join(keys)}, found {_shown(self.value)}"
+            raise self.fault(f"{says}; write it like {{{like}}}")
         return self.fields(required=part.required, optional=part.optional)
 
     def each_entry(self, read: Callable[[str, Node], T]) -> dict[str, T]:
@@ -262,13 +281,8 @@ class Source:
             raise SourceError(name, [Fault(line, 1, "", f"YAML {older[1]} reads hours as numbers; drop the directive")])
         try:
             self.tree = _tree(text)
-        except MarkedYAMLError as problem:
-            mark = problem.problem_mark or problem.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise SourceError(name, [Fault(line, column, "", _unreadable(problem))]) from problem
         except (YAMLError, ValueError, RecursionError) as problem:
-            says = " ".join(str(problem).split())[:200]
-            raise SourceError(name, [Fault(1, 1, "", f"this is not YAML: {says}")]) from problem
+            raise SourceError(name, [unreadable(problem)]) from problem
         self.root = Node(self.tree, "", (0, 0), self.faults)
 
     def at(self, path: str) -> Node:
@@ -289,6 +303,15 @@ def _tree(text: str) -> Any:
     return YAML(typ="rt").load(text)
 
 
+def unreadable(problem: Exception) -> Fault:
+    """What is wrong with a text that is no YAML, in words for who wrote it."""
+    if isinstance(problem, MarkedYAMLError):
+        mark = problem.problem_mark or problem.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        return Fault(line, column, "", _unreadable(problem))
+    return Fault(1, 1, "", f"this is not YAML: {' '.join(str(problem).split())[:200]}")
+
+
 def _unreadable(problem: MarkedYAMLError) -> str:
     says = " ".join(str(problem.problem or problem.context or "not YAML").split())
     twice = _TWICE.match(says)
@@ -296,6 +319,14 @@ def _unreadable(problem: MarkedYAMLError) -> str:
         return f"'{twice[1]}' stands here a second time; rename one of the two, or take it out"
     if "'\\t'" in says:
         return "a tab cannot indent YAML; use spaces"
+    if says.startswith("mapping values are not allowed"):
+        return (
+            "a ':' where none can stand; put the text around it in quotes, or see whether the line above lacks its own"
+        )
+    if says.startswith("expected <block end>"):
+        return (
+            "this does not go on with what stands above; indent it as its neighbours are, with a '-' before each item"
+        )
     return f"{says}; look here and above for a quote or bracket left open, or a line indented wrongly"
 
 

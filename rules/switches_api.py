@@ -103,7 +103,6 @@ class Board:
         calendar = self._book().calendar
         ends_ms = None if to.is_on or to.until is None else until_ms(to.until, calendar, now_ms)
         done = self.switches.turn(tx, Switch(kind, name, to.is_on, ends_ms, to.reason, actor, now_ms))
-        log.info("a switch was turned", kind=kind, name=name, is_on=to.is_on, by=actor, reason=to.reason)
         return _state(done, now_ms)
 
     def _names(self, kind: str) -> Collection[str]:
@@ -128,11 +127,13 @@ def routes(ledger: Ledger, board: Board, access: Access, clock: Clock) -> APIRou
     def turn(kind: str, name: str, to: Turn, actor: str) -> SwitchState:
         try:
             with ledger.write() as tx:
-                return board.turn(tx, kind, name, to, actor, clock())
+                done = board.turn(tx, kind, name, to, actor, clock())
         except NoSuchSwitch as problem:
             raise Problem("no-such-switch", 404, "No such switch", f"{problem}.") from None
         except NotTime as problem:
             raise Problem("no-such-instant", 422, "No such instant", f"{problem}.") from None
+        log.info("a switch was turned", kind=kind, name=name, is_on=to.is_on, by=actor, reason=to.reason)
+        return done
 
     @router.get(
         "/v1/switches", tags=["switches"], dependencies=[Depends(access.operator)], responses=refusals(401, 403),

@@ -101,7 +101,7 @@ class Versions:
         """Raises NotSo."""
         found = tx.execute(sa.select(tables.book.c.text).where(tables.book.c.version == version)).scalar()
         if found is None:
-            raise NotSo("no-such-version", f"there is no version {version}; list them to see which there are")
+            raise NotSo("no-such-version", f"there is no version {version}, in full as the list of versions shows it")
         return str(found)
 
     def all(self, tx: sa.Connection) -> list[Version]:
@@ -232,9 +232,9 @@ class Versions:
     def _readable(self, text: str) -> Book:
         checked = self.check(text)
         if checked.book is None or checked.errors:
-            places = "; ".join(f"line {fault.line}: {fault.says}" for fault in checked.errors[:3])
-            count = len(checked.errors)
-            raise NotSo("has-errors", f"this version has {count} errors and cannot be published: {places}")
+            places = "; ".join(fault.in_words() for fault in checked.errors[:3])
+            more = f"; and {len(checked.errors) - 3} more" if len(checked.errors) > 3 else ""
+            raise NotSo("has-errors", f"this text has errors, so it cannot be published: {places}{more}")
         return checked.book
 
     def _needs_second(self, tx: sa.Connection, version: str, more: list[str]) -> bool:

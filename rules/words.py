@@ -29,7 +29,7 @@ from rules.shape import (
 )
 from rules.source import Node, nearest
 from rules.standing import Standing
-from rules.times import DAY_MS, LONGEST_VISIT_MS, Calendar, Hours, length_text
+from rules.times import DAY_MS, LONGEST_VISIT_MS, Calendar, length_text
 from rules.when import Answer, Condition, Test, all_of, any_of, earliest, none_of
 
 NO_ZONES: frozenset[str] = frozenset()
@@ -91,7 +91,7 @@ def _offers(node: Node, terms: Terms) -> frozenset[str]:
 
 
 def _time(node: Node, terms: Terms) -> Test:
-    windows = node.each_or_one(lambda one: one.through(Hours.read))
+    windows = node.each_or_one(Node.hours)
     written = ", ".join(map(str, windows))
     calendar = terms.calendar
 

@@ -130,6 +130,7 @@ def test_sensor_keys_that_are_none(shell: Shell, tmp_path: Path, keys: str) -> N
 
 def test_a_link_for_no_shop_of_no_month_or_that_is_not_there(shell: Shell, tmp_path: Path) -> None:
     data = ("--data", str(tmp_path))
+    open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent).close()
     assert "did you mean 'cafe-luna'?" in shell.refused("invitation", "make", "cafe-lune", *data)
     assert "no live link 'x'" in shell.refused("invitation", "revoke", "x", *data)
     assert "write it like 2026-11" in shell.refused("credit", "--month", "november", *data)
@@ -160,7 +161,7 @@ def test_a_recording_with_files_missing(shell: Shell, shared: Path, tmp_path: Pa
     ("role", "subject", "says"),
     [
         ("shop", "cafe-lune", "did you mean 'cafe-luna'?"),
-        ("operator", "demos", "did you mean 'demo'?"),
+        ("operator", "kim lee", "use letters, digits and . _ - only"),
         ("member", "abc", "no member 'abc'"),
         ("boss", "x", "choose one of operator, shop, member"),
     ],
@@ -168,3 +169,40 @@ def test_a_recording_with_files_missing(shell: Shell, shared: Path, tmp_path: Pa
 def test_a_key_for_nobody(shell: Shell, tmp_path: Path, role: str, subject: str, says: str) -> None:
     open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent).close()
     assert says in shell.refused("key", role, subject, "--data", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("switch", "mall", "--off"),
+        ("settlement", "--shop", "cafe-luna"),
+        ("import", "members", "members.csv"),
+        ("invitation", "make", "cafe-luna"),
+        ("credit",),
+        ("coupon", "show", "x"),
+        ("book", "list"),
+        ("explain", "ana"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_data_folder_does_not_become_a_mall(shell: Shell, tmp_path: Path, command: tuple[str, ...]) -> None:
+    assert "name the engine's data folder" in shell.refused(*command, "--data", str(tmp_path / "dta"))
+    assert not (tmp_path / "dta").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("settlement", "--shop", "cafe-lune"), "did you mean 'cafe-luna'?"),
+        (("settlement", "--funder", "grain-and-oi"), "did you mean 'grain-and-oil'?"),
+        (("settlement", "--shop", "cafe-luna", "--day", "1.12.2026"), "write it like 2026-11-21"),
+        (("settlement",), "name either --shop or --funder"),
+        (("credit", "--shop", "cafe-lune"), "did you mean 'cafe-luna'?"),
+        (("invitation", "list", "--shop", "cafe-lune"), "did you mean 'cafe-luna'?"),
+    ],
+)
+def test_a_table_of_nobody_is_refused_rather_than_empty(
+    shell: Shell, tmp_path: Path, command: tuple[str, ...], says: str
+) -> None:
+    open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent).close()
+    assert says in shell.refused(*command, "--data", str(tmp_path))

@@ -86,7 +86,7 @@ def test_no_more_stands_in_the_file_than_places_and_signals(file: Path) -> None:
         ("11,L1,{at},,-50", "no sensor '' on the map"),
         (",L1,{at},s-cafe-L1,-50", "no point; number the places"),
         ("1,L1,{at},s-grill-L1,-50", "point 1 stands elsewhere in line 2; give each place its own point"),
-        ("11,L1", "2 fields where the first line has 6"),
+        ("11,L1", "the first line has 6 fields, this one 2"),
     ],
 )  # fmt: skip
 def test_a_line_that_cannot_be_so_is_named_with_the_way_out(mall, file: Path, line: str, says: str) -> None:

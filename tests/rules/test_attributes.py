@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
+from engine.access import Access
+from engine.app import create_app
+from engine.clock import Pace, system_clock
 from engine.tables import member
+from rules import attributes_api
 from rules.attributes import check_columns, import_members
 from rules.forgetting import TRACES_KEPT_MS, forget_traces
 from rules.lines import NotAFile, read_csv
@@ -104,7 +109,7 @@ def test_bad_lines_are_named_and_good_ones_kept(ledger, members):
         (5, "write month and day like 11-24, without the year"),
         (6, "write a number from 0 to 20000"),
         (7, "write one of en, zh-Hans"),
-        (8, "put a field with a comma in quotes"),
+        (8, "leave empty ones empty"),
         (9, "name whom the line is about"),
         (4, "members opt in themselves, leave it out"),
     ]
@@ -132,3 +137,33 @@ def test_semicolons_and_a_mark_at_the_beginning_are_no_hindrance(ledger, members
 def test_a_file_of_which_nothing_can_be_taken_is_refused_whole(members, text, says):
     with pytest.raises(NotAFile, match=says):
         members(text)
+
+
+# -- over HTTP ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def http(ledger, members, tmp_path):
+    access = Access(b"s" * 32)
+    router = attributes_api.routes(ledger, access, Pace(system_clock(), 5, 1.0))
+    with TestClient(create_app([router], tmp_path / "none"), base_url="http://mall.test") as client:
+        client.key = lambda role, subject: {"Authorization": f"Bearer {access.key(role, subject)}"}
+        yield client
+
+
+def test_another_program_tells_attributes_and_hears_what_was_not_taken(http, ledger):
+    lines = [{"login": "ana", "told": {"tier": "gold", "home_km": "7.5"}}, {"login": "zoe", "told": {"tier": "gold"}}]
+    told = http.post("/v1/members/attributes", json=lines, headers=http.key("operator", "kim")).json()
+    assert (told["changed"], [one["line"] for one in told["refused"]]) == (1, [2])
+    assert (profile(ledger).home_km, dict(profile(ledger).attributes)) == (7.5, {"tier": "gold"})
+
+
+def test_a_shop_tells_nothing_of_members(http):
+    lines = [{"login": "ana", "told": {"tier": "gold"}}]
+    assert http.post("/v1/members/attributes", json=lines, headers=http.key("shop", "cafe-luna")).status_code == 403
+
+
+@pytest.mark.parametrize("told", [{}, {"Tier": "gold"}, {"tier": "g\0"}, {"tier": "g" * 65}])
+def test_what_cannot_be_an_attribute_is_refused(http, told):
+    lines = [{"login": "ana", "told": told}]
+    assert http.post("/v1/members/attributes", json=lines, headers=http.key("operator", "kim")).status_code == 422

@@ -193,6 +193,24 @@ def test_a_file_is_previewed_published_listed_and_rolled_back(cli):
     assert f"{version_of(BOOK)} is in force, as publication 3" in cli("book", "rollback", "--by", "kim")
 
 
+def test_the_list_says_who_put_a_version_in_force_and_why(cli):
+    cli.book.write_text(DEARER, encoding="utf-8")
+    cli("book", "publish", "NEW", "--by", "kim", "--note", "dearer")
+    cli("book", "publish", "NEW", "--by", "lee")
+    cli("book", "rollback", "--by", "lee", "--note", "too dear")
+    told = [" ".join(line.split()[4:]) for line in cli("book", "list").splitlines() if "publication" in line]
+    assert {"kim and lee dearer", "lee too dear"} <= set(told)
+
+
+def test_what_is_neither_a_file_nor_a_version_is_told_as_such(cli):
+    assert "no file new.yml" in cli("book", "draft", "new.yml", fails=True)
+    assert "there is no version 1f3a" in cli("book", "preview", "1f3a", fails=True)
+
+
+def test_what_does_not_differ_is_told_as_such(cli):
+    assert cli("book", "diff", version_of(BOOK)) == "Nothing differs.\n"
+
+
 def test_what_may_spend_more_waits_for_somebody_else(cli):
     cli.book.write_text(DEARER, encoding="utf-8")
     assert "a second person must publish it too" in cli("book", "publish", "NEW", "--by", "kim")

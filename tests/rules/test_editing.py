@@ -122,7 +122,9 @@ def test_several_edits_are_made_one_after_the_other():
     ("text", "act", "path", "says"),
     [
         ("a: 1\n", "set", "b/c", "there is no 'b'"),
-        ("a: [1]\n", "set", "a/1", "there is no '1'"),
+        ("a: [1]\n", "set", "a/1", "there is no '1'; items of a list are counted from 0, here up to 0"),
+        ("a: [{id: x}, {id: y}]\n", "set", "a/y/b", "and 'y' is number 1"),
+        ("coffee: {cost: 1}\n", "remove", "cofee/cost", "did you mean 'coffee'?"),
         ("a: [1]\n", "remove", "a/x", "there is no 'x'"),
         ("a: 1\n", "insert", "a", "there is no list"),
         ("a: [1]\n", "move", "a/0", "no place 7 in that list"),

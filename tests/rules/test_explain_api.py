@@ -16,7 +16,10 @@ from engine.clock import Pace, system_clock
 from engine.start import CannotStart
 from rules import explain_api, tables
 from rules.shelf import Shelf
+from tests.conftest import ROOT
 from tests.promoting import instant_ms
+
+BOOK = (ROOT / "rules" / "book.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -132,11 +135,26 @@ def test_the_command_line_gives_json(mall):
     [
         (["nobody"], "no member 'nobody': name one by id or login"),
         (["ana", "--at", "noon"], "'noon' is no hour of the day; write it like 12:10"),
-        (["ana", "--day", "tomorrow"], "write --at 12:10 --day 2026-11-24"),
-        (["ana", "--step", "tea"], "no step 'tea' in the book: there are"),
+        (["ana", "--day", "tomorrow"], "--day tomorrow: write it like 2026-11-24"),
+        (["ana", "--step", "tea"], "no step 'tea' in the book in force, nor in a run of then; did you mean 'treat'?"),
         (["ana", "--language", "fr"], "--language fr: choose one of en, zh-Hans"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_the_way_out(mall, args, says):
     problem = run(mall, *args).exception
     assert isinstance(problem, CannotStart) and says in str(problem)
+
+
+@pytest.fixture
+def renamed(mall):
+    """The file has a step `lunch`, the book in force `midday` in its place; ana's run began under the file's."""
+    mall.publish(BOOK.replace("- id: lunch\n", "- id: midday\n").replace("exhausted: lunch", "exhausted: midday"))
+    return mall
+
+
+def test_a_step_of_the_book_in_force_is_known_though_no_run_has_it_yet(renamed):
+    assert "No journey had such a step" in run(renamed, "ana", "--at", "09:04", "--step", "midday").output
+
+
+def test_a_step_of_the_version_a_run_began_with_is_answered_though_the_book_has_it_no_more(renamed):
+    assert "day-out/lunch" in run(renamed, "ana", "--at", "09:02", "--step", "lunch").output

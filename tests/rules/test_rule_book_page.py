@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import re
+import shlex
 
+import click
 import pytest
+import typer
 
+from engine.__main__ import app
+from rules.attributes import check_columns, import_members
 from rules.expression import VARIABLES
+from rules.lines import Line
 from rules.lint import check
+from rules.receipts import COLUMNS
 from rules.shape import BOOK, BUDGET, FINISH, HOLDOUT, JOURNEY, LIMITS, OFFER, REDEEM, SEGMENT, START, STEP
 from rules.source import ERROR
 from rules.words import VOCABULARY
@@ -15,6 +23,8 @@ from tests.promoting import ROOT
 
 PAGE = (ROOT / "rules" / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+TABLES = re.findall(r"```csv\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = re.findall(r"^    (sojourn .*)$", PAGE, re.MULTILINE)
 ROWS = re.findall(r"^\| `(\w+)` \| .* \| `(\{.*\})` \|$", PAGE, re.MULTILINE)
 PARTS = (BOOK, OFFER, REDEEM, LIMITS, BUDGET, HOLDOUT, SEGMENT, JOURNEY, START, FINISH, STEP)
 MORE_OFFERS = """\
@@ -95,3 +105,73 @@ def test_every_name_of_an_expression_stands_in_it(name):
 
 def test_it_is_found_from_the_front_page():
     assert "rules/README.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+# -- the chain of one's own does what the page says ---------------------------------------------------
+
+
+@pytest.fixture
+def rainy(open_story):
+    """A rainy afternoon: Ana is in the atrium from half past two."""
+    (book,) = (example for example in EXAMPLES if "rainy-day:" in example)
+    story = open_story(book, opens="14:20")
+    story.arrives("ana")
+    story.at("14:30").enters("ana", "atrium-1")
+    return story
+
+
+def test_who_lingers_in_the_atrium_gets_tea(rainy):
+    assert rainy.at("14:39").given("ana") == []
+    assert rainy.at("14:41").given("ana") == ["tea"]
+
+
+def test_who_was_imported_as_a_reader_gets_a_book(rainy):
+    import_members(rainy.ledger, [Line(2, {"login": "ana", "reads": "yes"})], rainy.now_ms)
+    assert rainy.at("14:41").given("ana") == ["book"]
+
+
+def test_who_does_not_redeem_within_a_quarter_of_an_hour_gets_a_better_one_and_nothing_else(rainy):
+    assert rainy.at("15:50").given("ana") == ["tea", "tea+"]
+
+
+def test_who_redeems_gets_the_cinema_or_by_what_they_did_beauty(rainy):
+    rainy.at("14:41").redeems("ana", "tea-garden")
+    assert rainy.at("14:43").given("ana") == ["tea", "cinema"]
+
+
+def test_who_has_been_to_beauty_gets_beauty(rainy):
+    rainy.at("14:41").enters("ana", "beauty-bar")
+    rainy.at("14:50").redeems("ana", "tea-garden")
+    assert rainy.at("14:52").given("ana") == ["tea", "nails"]
+
+
+def test_another_zone_begins_nothing(open_story):
+    (book,) = (example for example in EXAMPLES if "rainy-day:" in example)
+    story = open_story(book, opens="14:20")
+    story.arrives("ana")
+    story.enters("ana", "cafe-luna")
+    assert story.at("15:00").given("ana") == []
+
+
+# -- what it shows besides the book -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_on_it_is_one(command):
+    """Its words and options, as click reads them; nothing is run."""
+    words = shlex.split(command, comments=True)[1:]
+    found: click.Command = typer.main.get_command(app)
+    while isinstance(found, click.Group):
+        found = found.commands[words.pop(0)]
+    found.make_context("sojourn", words)
+
+
+def test_its_tables_of_members_and_receipts_are_read(ledger):
+    members, receipts = TABLES
+    columns, *rows = csv.reader(members.splitlines())
+    check_columns(columns, "members.csv")
+    report = import_members(ledger, [Line(n, dict(zip(columns, row, strict=True))) for n, row in enumerate(rows, 2)], 0)
+    assert [one.says for one in report.refused] == [
+        f"no member with the login '{login}'; members opt in themselves, leave it out" for login in ("ana", "bo")
+    ]
+    assert tuple(receipts.splitlines()[0].split(",")) == (*COLUMNS, "member")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 
 import pytest
 import structlog
 
 from engine.__main__ import main
+from engine.events import PresenceEvent
+from engine.ledger import open_ledger
+from rules.reading import parse_book
+from rules.versions import Versions
 from tests.conftest import ROOT
 from tests.promoting import instant_ms
+from tests.rules.broken_books import GOOD, MALL
 
 
 def turn(http, site, path, *, who=None, **body):
@@ -108,6 +114,7 @@ def test_nothing_arrives_on_a_channel_that_is_off_until_it_is_on_again(http, sit
 def terminal(tmp_path, monkeypatch, capsys):
     """Types a command: what it prints, or where it must fail the one line that it ends with."""
     monkeypatch.chdir(ROOT)
+    open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent).close()
 
     def sojourn(*words, fails=False):
         monkeypatch.setattr(sys, "argv", ["sojourn", "switch", *words, "--data", str(tmp_path)])
@@ -128,6 +135,18 @@ def test_the_command_line_switches_too(terminal):
     assert terminal("shop", "cafe-luna", "--on", "--by", "kim") == "shop cafe-luna: on (kim)\n"
     assert terminal() == "Nothing is switched off.\n"
     assert json.loads(terminal("mall", "--json"))[0]["is_on"] is True
+
+
+def test_the_command_line_speaks_of_the_mall_as_one(terminal):
+    assert terminal("mall", "--off", "--by", "kim") == "mall: off (kim)\n"
+
+
+def test_a_switch_turns_though_the_file_of_the_book_is_broken_once_one_is_in_force(terminal, tmp_path, monkeypatch):
+    with closing(open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent)) as ledger, ledger.write() as tx:
+        Versions(ledger, MALL, two_people=True).take_file(tx, parse_book(GOOD, MALL), 0)
+    (tmp_path / "broken.yaml").write_text("schema: [")
+    monkeypatch.setenv("SOJOURN_BOOK_PATH", str(tmp_path / "broken.yaml"))
+    assert terminal("mall", "--off", "--by", "kim") == "mall: off (kim)\n"
 
 
 @pytest.mark.parametrize(

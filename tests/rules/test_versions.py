@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from rules.changes import diff
+from rules.changes import diff, raises
 from rules.lint import check
 from rules.moving import Fate
 from rules.reading import parse_book, version_of
@@ -177,11 +177,34 @@ def test_going_back_to_what_was_agreed_to_before_needs_nobody_else(shelf):
         ("visit: 2500", "visit: 2600", "budget for a visit 2500 to 2600"),
         ("budget: {day: 60000, visit: 2500}", "budget: {visit: 2500}", "no budget for a day any more, 60000 before"),
         ("cost: 120", "cost: 130", "cost of lunch 120 to 130"),
+        (", visit: 2500}", ", visit: 2500, expected_redemption: 0.5}", "expected redemption 1 to 0.5"),
     ],
 )
 def test_each_way_to_spend_more_is_named(shelf, old, new, says):
     seen = shelf.preview(GOOD.replace(old, new))
     assert (seen.raises, seen.needs_second) == ([says], True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("budget: 5000", "budget: 6000", ["budget for journey day-out 5000 to 6000"]),
+        ("    budget: 5000\n", "", ["no budget for journey day-out any more, 5000 before"]),
+        ("{cafe-luna: 900}", "{cafe-luna: 950}", ["budget for shop cafe-luna 900 to 950"]),
+        ("budget: 5000", "budget: 4000", []),
+    ],
+)
+def test_budgets_of_journeys_and_shops_are_budgets(old, new, says):
+    before = GOOD.replace("    priority: 50\n", "    priority: 50\n    budget: 5000\n")
+    before = before.replace(", visit: 2500}", ", visit: 2500, shops: {cafe-luna: 900}}")
+    assert before.count(old) == 1
+    assert raises(parse_book(before, MALL), parse_book(before.replace(old, new), MALL)) == says
+
+
+def test_a_journey_that_is_gone_spends_nothing_and_needs_no_budget():
+    last = GOOD.index("  come-back:")
+    budgeted = GOOD + "    budget: 5000\n"
+    assert raises(parse_book(budgeted, MALL), parse_book(GOOD[:last], MALL)) == []
 
 
 # -- previews -------------------------------------------------------------------------------------
