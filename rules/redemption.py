@@ -181,7 +181,7 @@ class Till:
             "funder": row["funder"], "shop": shop, "till": till, "amount_minor": amount_minor, "receipt": receipt,
             "actor": f"shop:{shop}",
         }  # fmt: skip
-        entered = self._enter.send(tx, line | self._ledger.told(event, heard_real_ms))
+        entered = self._enter.set_out(tx, line | self._ledger.told(event, heard_real_ms))
         self._ledger.numbered(tx, lambda: entered()[0])
         self._budgets.spend(tx, row["budgets"], shop, reserved=-row["reserve"], spent=row["cost"])
         return Spent(

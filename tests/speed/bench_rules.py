@@ -207,19 +207,22 @@ def side_by_side(ledger: Ledger, transact: Callable[[Sequence[Parts]], None], co
     coupons, till, bare = Coupons(ledger, CODES), Till(ledger, CODES, lambda: Calendar("Asia/Shanghai")), Bare(ledger)
     took = dict.fromkeys(("issue", "redeem", "bare issue", "bare redeem"), 0.0)
 
-    def issue(number: int) -> None:
+    def issue(coupon: New) -> None:
         with ledger.write() as tx:
-            coupons.issue(tx, new(number))
+            coupons.issue(tx, coupon)
 
-    def redeem(number: int) -> None:
+    def redeem(code: str) -> None:
         with ledger.write() as tx:
-            till.redeem(tx, SHOP, CODES.of(new(number).id), NOON_MS + MINUTE_MS, heard_real_ms=7)
+            till.redeem(tx, SHOP, code, NOON_MS + MINUTE_MS, heard_real_ms=7)
 
     for start in range(0, count, 10):
-        for name, act in (("issue", issue), ("redeem", redeem)):
+        # What is asked for is ready: a coupon that was decided on, and the code that a member shows.
+        decided = [new(number) for number in range(start, start + 10)]
+        shown = [CODES.of(new(number).id) for number in range(start, start + 10)]
+        for name, act, asked in (("issue", issue, decided), ("redeem", redeem, shown)):
             began_s = perf_counter()
-            for number in range(start, start + 10):
-                act(number)
+            for one in asked:
+                act(one)  # type: ignore[operator]
             took[name] += perf_counter() - began_s
             again = [[bare.parts(name, number)] for number in range(start, start + 10)]
             began_s = perf_counter()
