@@ -96,15 +96,10 @@ class Chain:
 
     def __call__(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[list[Any]]:
         """Run it with *values*: of each statement that returns something its first column; [[]] if nothing happened."""
-        return self._send(tx, values)()
+        return self.send(tx, values)()
 
-    def set_out(self, tx: sa.Connection, values: Mapping[str, Any]) -> Callable[[], list[list[Any]]]:
-        """The same, where the answer is wanted later or not at all: the server begins with it meanwhile."""
-        fetch = self._send(tx, values)
-        way(tx).set_out()
-        return fetch
-
-    def _send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Callable[[], list[list[Any]]]:
+    def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Callable[[], list[list[Any]]]:
+        """The same, where the answer is wanted later or not at all."""
         if tx.dialect.name != "sqlite":
             assert self._first is not None
             sent = self._first.send(tx, values)
@@ -121,8 +116,13 @@ class Chain:
         return lambda: found
 
 
+def constant(value: str | int) -> sa.ColumnElement[Any]:
+    """A value that stands in the text of a statement, and need not travel with each."""
+    return sa.literal_column(f"'{value}'" if isinstance(value, str) else str(value))
+
+
 def inserting(table: sa.Table, row: Mapping[str, object], if_so: sa.ColumnElement[bool]) -> Any:
-    """An INSERT as a part of a Chain. row: column -> the name of its value, or a literal."""
+    """An INSERT as a part of a Chain. row: column -> the name of its value, or a constant."""
     values = [
         value if isinstance(value, sa.ColumnElement) else sa.bindparam(str(value), type_=table.c[name].type)
         for name, value in row.items()

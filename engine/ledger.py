@@ -34,6 +34,7 @@ class NoLedger(Exception):
 # Up to so many rows are sent one by one, past SQLAlchemy; more of them fare better as one statement.
 FEW = 4
 EVENT_COLUMNS = ("id", "kind", "at_ms", "heard_real_ms", "member", "visit", "body")
+AS_TOLD = tuple(f"event_{name}" for name in EVENT_COLUMNS)
 
 
 class Recorded(NamedTuple):
@@ -105,13 +106,17 @@ class Ledger:
     def appending(self, if_so: sa.ColumnElement[bool]) -> Any:
         """What *append* does of one event, as a part of a Chain; *told* has its values, and *numbered* wants its
         answer."""
-        event = {name: sa.bindparam(f"event_{name}", type_=tables.event.c[name].type) for name in EVENT_COLUMNS}
+        event = {
+            name: sa.bindparam(told, type_=tables.event.c[name].type)
+            for name, told in zip(EVENT_COLUMNS, AS_TOLD, strict=True)
+        }
         statement = self.insert(tables.event).from_select(list(event), sa.select(*event.values()).where(if_so))
         return statement.on_conflict_do_nothing(index_elements=["id"]).returning(tables.event.c.seq)
 
     @staticmethod
     def told(event: Moment, heard_real_ms: int) -> dict[str, object]:
-        return {f"event_{name}": value for name, value in _row(event, heard_real_ms).items()}
+        row = _row(event, heard_real_ms)
+        return dict(zip(AS_TOLD, row.values(), strict=True))
 
     @staticmethod
     def numbered(tx: sa.Connection, numbers: Callable[[], list[int]]) -> None:

@@ -12,6 +12,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Any, Protocol
 
 import psycopg
@@ -38,9 +39,6 @@ class Way(Protocol):
 
     def send(self, text: str, values: Sequence[Any] = ()) -> Fetch:
         """Have it done, at the latest when its rows are fetched or all is settled."""
-
-    def set_out(self) -> None:
-        """Let the server begin with what was sent, while nobody waits for it yet."""
 
     def settle(self) -> None:
         """Wait until all that was sent is done. Raises what was wrong with the first of it."""
@@ -78,9 +76,6 @@ class SqliteWay:
         # A statement goes on until its rows are taken, and a savepoint waits for that.
         rows = self._driver.execute(text, values).fetchall()
         return lambda: rows
-
-    def set_out(self) -> None:
-        pass
 
     def settle(self) -> None:
         pass
@@ -121,12 +116,13 @@ class Answer:
 
 
 class PostgresWay:
-    """Keeps what was sent until somebody waits for it, or has it set out."""
+    """Keeps what was sent until somebody waits for it."""
 
     def __init__(self, driver: psycopg.Connection[Any]) -> None:
         self._driver, self._pgconn = driver, driver.pgconn
         self._adapt = Transformer(driver)
         self._names: dict[str, bytes] = {}
+        self._numbers = count()  # none is given twice, as one that failed may have been known for all that
         self._sent: deque[Answer | str] = deque()  # a text is to be given its name
         way = self
 
@@ -151,16 +147,13 @@ class PostgresWay:
             self._pgconn.enter_pipeline_mode()
         name = self._names.get(text)
         if name is None:
-            name = self._names[text] = f"sojourn_{len(self._names)}".encode()
+            name = self._names[text] = f"sojourn_{next(self._numbers)}".encode()
             self._pgconn.send_prepare(name, text.encode())
             self._sent.append(text)
         self._pgconn.send_query_prepared(name, self._adapt.dump_sequence(values, [PyFormat.TEXT] * len(values)))
         answer = Answer(self)
         self._sent.append(answer)
         return answer
-
-    def set_out(self) -> None:
-        self._pgconn.flush()
 
     def settle(self) -> None:
         if not self._sent:

@@ -1,0 +1,43 @@
+"""Statements reach each database past its driver's cursors, in the order in which they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from engine.events import PresenceEvent
+from engine.ledger import Ledger, open_ledger
+from engine.ways import way
+
+NOTE = "INSERT INTO cursor (name, seq) VALUES ('sent', 7)"
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    ledger = open_ledger(ledger_url, PresenceEvent)
+    yield ledger
+    ledger.close()
+
+
+def test_a_statement_of_sqlalchemy_comes_after_what_was_sent(ledger: Ledger) -> None:
+    with ledger.write() as tx:
+        way(tx).send(NOTE)
+        assert ledger.cursor(tx, "sent") == 7
+
+
+def test_a_statement_that_was_first_sent_after_a_failure_can_be_sent_again(ledger: Ledger) -> None:
+    with pytest.raises(Exception, match="nowhere"), ledger.write() as tx:
+        way(tx).send("INSERT INTO nowhere VALUES (1)")
+        way(tx).send(NOTE)
+    for name, text in (("sent", NOTE), ("sent again", NOTE.replace("sent", "sent again"))):
+        with ledger.write() as tx:
+            way(tx).send(text)
+            assert ledger.cursor(tx, name) == 7
+
+
+def test_more_can_be_sent_and_answered_than_fits_between_two_programs(ledger: Ledger) -> None:
+    with ledger.write() as tx:
+        asked = "SELECT ?" if ledger.sqlite else "SELECT $1::text"
+        sent = [way(tx).send(asked, [f"{number}" * 100_000]) for number in range(100)]
+        assert [len(fetch()[0][0]) for fetch in sent] == [100_000] * 10 + [200_000] * 90
