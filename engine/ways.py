@@ -138,6 +138,8 @@ class PostgresWay:
                 super().executemany(*args, **more)
 
         driver.cursor_factory = After
+        # SQLAlchemy calls this one. The driver's would have the server forget all names then, ours too.
+        driver.rollback = self.roll_back  # type: ignore[method-assign]
 
     def send(self, text: str, values: Sequence[Any] = ()) -> Fetch:
         return self._send(text, values).rows
@@ -196,7 +198,9 @@ class PostgresWay:
     def roll_back(self) -> None:
         with suppress(psycopg.Error):
             self.settle()
-        self._driver.rollback()
+        if self._pgconn.transaction_status != TransactionStatus.IDLE:
+            self._send("ROLLBACK")
+            self.settle()
 
     def _answered(self) -> PQGen[psycopg.Error | None]:
         """Hand out the answers; what was wrong with the first that failed."""

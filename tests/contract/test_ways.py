@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+import sqlalchemy as sa
 
+from engine import tables
 from engine.events import PresenceEvent
 from engine.ledger import Ledger, open_ledger
 from engine.ways import way
@@ -34,6 +37,15 @@ def test_a_statement_that_was_first_sent_after_a_failure_can_be_sent_again(ledge
         with ledger.write() as tx:
             way(tx).send(text)
             assert ledger.cursor(tx, name) == 7
+
+
+def test_a_rollback_of_sqlalchemy_forgets_no_statement(ledger: Ledger) -> None:
+    for _ in range(3):
+        with suppress(ZeroDivisionError), ledger.read() as tx:
+            for _ in range(10):  # so often that the driver would keep it, too
+                tx.execute(sa.select(tables.cursor.c.seq))
+            assert way(tx).send("SELECT 1")() == [(1,)]
+            raise ZeroDivisionError
 
 
 def test_more_can_be_sent_and_answered_than_fits_between_two_programs(ledger: Ledger) -> None:
