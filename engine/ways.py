@@ -31,6 +31,8 @@ Fetch = Callable[[], Sequence[tuple[Any, ...]]]
 WAY = "sojourn.way"
 # Any constant will do, as long as only writers take it.
 WRITER_LOCK = 0x50_4A_4F_55
+# After these psycopg has the server forget all names, ours too.
+FORGETFUL = ("ALTER", "DROP", "ROLLBACK", "DISCARD", "DEALLOCATE")
 DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
@@ -131,14 +133,17 @@ class PostgresWay:
 
             def execute(self, *args: Any, **more: Any) -> Any:
                 way.settle()
-                return super().execute(*args, **more)
+                super().execute(*args, **more)
+                if (self.statusmessage or "").startswith(FORGETFUL):
+                    way.forget()
+                return self
 
             def executemany(self, *args: Any, **more: Any) -> None:
                 way.settle()
                 super().executemany(*args, **more)
 
         driver.cursor_factory = After
-        # SQLAlchemy calls this one. The driver's would have the server forget all names then, ours too.
+        # SQLAlchemy calls this one; the driver's would be forgetful, too.
         driver.rollback = self.roll_back  # type: ignore[method-assign]
 
     def send(self, text: str, values: Sequence[Any] = ()) -> Fetch:
@@ -170,6 +175,10 @@ class PostgresWay:
             raise
         if problem is not None:
             raise problem
+
+    def forget(self) -> None:
+        """Have texts named anew: their names may be gone."""
+        self._names.clear()
 
     def loaded(self, result: PGresult) -> list[tuple[Any, ...]]:
         self._adapt.set_pgresult(result)

@@ -48,6 +48,19 @@ def test_a_rollback_of_sqlalchemy_forgets_no_statement(ledger: Ledger) -> None:
             raise ZeroDivisionError
 
 
+def test_a_table_may_change_between_statements(ledger: Ledger) -> None:
+    with ledger.write() as tx:
+        for _ in range(10):
+            tx.execute(sa.select(tables.cursor.c.seq))
+        way(tx).send(NOTE)
+        tx.execute(sa.text("ALTER TABLE cursor RENAME TO gone"))
+        tx.execute(sa.text("ALTER TABLE gone RENAME TO cursor"))
+        way(tx).send(NOTE.replace("sent", "sent again"))
+    with ledger.write() as tx:
+        way(tx).send(NOTE.replace("sent", "sent later"))
+        assert ledger.cursor(tx, "sent again") == 7
+
+
 def test_more_can_be_sent_and_answered_than_fits_between_two_programs(ledger: Ledger) -> None:
     with ledger.write() as tx:
         asked = "SELECT ?" if ledger.sqlite else "SELECT $1::text"
