@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from operator import itemgetter
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 
+from engine.ways import Fetch, way
+
 Convert = Callable[[Any], Any]
 # Makes a statement that is to have this condition.
 Following = Callable[[sa.ColumnElement[bool]], Any]
 
-# Where a connection notes that its statements set out without awaiting each other: see pipelined.
-PIPELINE = "sojourn.pipeline"
 ALWAYS = sa.literal_column("1") == sa.literal_column("1")
 
 
@@ -31,23 +32,29 @@ class Hot:
 
     def __init__(self, dialect: sa.Dialect, statement: Any, columns: Iterable[str] | None = None) -> None:
         asked = None if columns is None else list(columns)
-        compiled: Any = statement.compile(dialect=dialect, column_keys=asked)
+        compiled: Any = statement.compile(dialect=_by_number(dialect), column_keys=asked)
         self._text = str(compiled)
-        converts = compiled._bind_processors
+        names: list[str] = compiled.positiontup
+        written: Convert = compiled.dialect._json_serializer
+        converts: Mapping[str, Convert] = compiled._bind_processors | {
+            name: written for name, value in compiled.binds.items() if isinstance(value.type, sa.JSON)
+        }  # past what drivers wrap JSON in, to unwrap it at once
         fixed = {
             name: value for name, value in compiled.params.items() if value is not None and name not in (asked or ())
         }
-        self._fixed = {name: converts[name](value) if name in converts else value for name, value in fixed.items()}
-        self._named = compiled.positiontup is None
-        # The values in the order in which the text wants them, and how each is converted.
-        self._slots: list[tuple[str, Convert | None]] = [
-            (name, None if name in fixed else converts.get(name)) for name in compiled.positiontup or compiled.params
-        ]
+        # The values in the order in which the text wants them: those given, those among them that are converted, and
+        # those that are always the same.
+        given = [name for name in names if name not in fixed]
+        self._pick = _picking(given)
+        self._converts = [(place, converts[name]) for place, name in enumerate(given) if name in converts]
+        self._fixed = [
+            (place, converts[name](fixed[name]) if name in converts else fixed[name])
+            for place, name in enumerate(names) if name in fixed
+        ]  # fmt: skip
         returned = statement.exported_columns if statement.is_select or statement._returning else ()
-        self._results: list[tuple[int, str, Convert | None]] = [
-            (place, column.key, column.type.dialect_impl(dialect).result_processor(dialect, None))
-            for place, column in enumerate(returned)
-        ]
+        self._columns = [column.key for column in returned]
+        loads = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in returned]
+        self._loads = [(name, load) for name, load in zip(self._columns, loads, strict=True) if load is not None]
 
     def __call__(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run it with *values*; the rows it returns, by column."""
@@ -56,30 +63,16 @@ class Hot:
     @property
     def returns(self) -> bool:
         """Whether it returns rows at all."""
-        return bool(self._results)
+        return bool(self._columns)
 
     def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Sent:
-        """The same, where its rows are wanted later or not at all: see pipelined."""
-        given = {**values, **self._fixed}
-        driver: Any = tx.connection.driver_connection
-        if self._named:
-            cursor: psycopg.Cursor[Any] = psycopg.Cursor(driver)
-            named = {name: given[name] if c is None else c(given[name]) for name, c in self._slots}
-            cursor.execute(self._text, named)
-            pipeline: Any = tx.info.get(PIPELINE)
-
-            def fetch() -> Sequence[Any]:
-                if cursor.pgresult is None:
-                    # Never left to the cursor: it would have the answers come without the state of the transaction,
-                    # and the driver take an open one for none.
-                    pipeline.sync()
-                return cursor.fetchall()
-
-            return Sent(fetch, self._results)
-        answer = driver.execute(self._text, [given[name] if c is None else c(given[name]) for name, c in self._slots])
-        # To SQLite a statement goes on until its rows are taken, and a savepoint waits for that.
-        taken = answer.fetchall() if self._results else []
-        return Sent(lambda: taken, self._results)
+        """The same, where its rows are wanted later or not at all: what nobody asks about, the commit answers for."""
+        ordered = list(self._pick(values))
+        for place, convert in self._converts:
+            ordered[place] = convert(ordered[place])
+        for place, value in self._fixed:
+            ordered.insert(place, value)
+        return Sent(way(tx).send(self._text, ordered), self._columns, self._loads)
 
 
 class Chain:
@@ -123,8 +116,13 @@ class Chain:
         return lambda: found
 
 
+def constant(value: str | int) -> sa.ColumnElement[Any]:
+    """A value that stands in the text of a statement, and need not travel with each."""
+    return sa.literal_column(f"'{value}'" if isinstance(value, str) else str(value))
+
+
 def inserting(table: sa.Table, row: Mapping[str, object], if_so: sa.ColumnElement[bool]) -> Any:
-    """An INSERT as a part of a Chain. row: column -> the name of its value, or a literal."""
+    """An INSERT as a part of a Chain. row: column -> the name of its value, or a constant."""
     values = [
         value if isinstance(value, sa.ColumnElement) else sa.bindparam(str(value), type_=table.c[name].type)
         for name, value in row.items()
@@ -135,80 +133,52 @@ def inserting(table: sa.Table, row: Mapping[str, object], if_so: sa.ColumnElemen
 class Sent:
     """A hot statement that is under way, or done."""
 
-    def __init__(self, fetch: Callable[[], Sequence[Any]], results: list[tuple[int, str, Convert | None]]) -> None:
-        self._fetch, self._results = fetch, results
+    def __init__(self, fetch: Fetch, columns: Sequence[str], loads: Sequence[tuple[str, Convert]]) -> None:
+        self._fetch, self._columns, self._loads = fetch, columns, loads
 
     def rows(self) -> list[dict[str, Any]]:
         """What it returned, by column; to be asked once."""
-        if not self._results:
+        if not self._columns:
             return []
-        return [
-            {key: row[place] if convert is None else convert(row[place]) for place, key, convert in self._results}
-            for row in self._fetch()
-        ]
+        found = [dict(zip(self._columns, row, strict=True)) for row in self._fetch()]
+        for row in found:
+            for name, load in self._loads:
+                row[name] = load(row[name])
+        return found
 
     def column(self) -> list[Any]:
         """The first column of what it returned, as the driver gave it; to be asked once."""
         return [row[0] for row in self._fetch()]
 
 
-@contextmanager
-def pipelined(tx: sa.Connection) -> Iterator[None]:
-    """Have hot statements on *tx* set out for PostgreSQL without awaiting each other, as long as the block lasts.
-
-    Whoever asks for rows waits for all that were sent, as every statement of SQLAlchemy does; what nobody asks about
-    is answered for by the commit. SQLite has no way to save.
-    """
-    if tx.dialect.name == "sqlite":
-        yield
-        return
-    driver: Any = tx.connection.driver_connection
-    info = tx.info
-    with driver.pipeline() as pipeline:
-
-        class Awaited(psycopg.Cursor[Any]):
-            """SQLAlchemy looks at each answer at once."""
-
-            def execute(self, *args: Any, **more: Any) -> Any:
-                super().execute(*args, **more)
-                pipeline.sync()
-                return self
-
-            def executemany(self, *args: Any, **more: Any) -> None:
-                super().executemany(*args, **more)
-                pipeline.sync()
-
-        driver.cursor_factory, info[PIPELINE] = Awaited, pipeline
-        try:
-            yield
-        finally:
-            driver.cursor_factory = psycopg.Cursor
-            del info[PIPELINE]
+def _picking(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Takes the values of these names out of more, in this order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
 
 
-def send(tx: sa.Connection, command: str) -> Any:
-    """Give a *command* without values or rows on its way: the driver's cursor that will have its outcome."""
-    driver: Any = tx.connection.driver_connection
-    return driver.execute(command) if tx.dialect.name == "sqlite" else psycopg.Cursor(driver).execute(command)
-
-
-def settle(tx: sa.Connection) -> None:
-    """Wait until all that was sent is done. Raises what was wrong with the first of it."""
-    pipeline = tx.info.get(PIPELINE)
-    if pipeline is not None:
-        pipeline.sync()
+def _by_number(dialect: sa.Dialect) -> sa.Dialect:
+    """*dialect*, with values as the protocol has them ($1): psycopg would look for names in the text at each call."""
+    if dialect.name == "sqlite":
+        return dialect
+    known: Any = dialect
+    kind: Any = type(dialect)
+    numbered: sa.Dialect = kind(paramstyle="numeric_dollar", json_serializer=known._json_serializer)
+    return numbered
 
 
 @contextmanager
 def nested(tx: sa.Connection) -> Iterator[None]:
     """A part of a transaction that is undone by itself when the block raises."""
-    send(tx, "SAVEPOINT nested")
+    on = way(tx)
+    on.send("SAVEPOINT nested")
     try:
         yield
     except BaseException:
         with suppress(psycopg.Error):
-            settle(tx)  # whatever else was wrong is undone too
-        send(tx, "ROLLBACK TO SAVEPOINT nested")
-        send(tx, "RELEASE SAVEPOINT nested")
+            on.settle()  # whatever else was wrong is undone too
+        on.send("ROLLBACK TO SAVEPOINT nested")
+        on.send("RELEASE SAVEPOINT nested")
         raise
-    send(tx, "RELEASE SAVEPOINT nested")
+    on.send("RELEASE SAVEPOINT nested")

@@ -15,11 +15,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import schema, tables
 from engine.events import Moment
-from engine.hot import Hot, send
+from engine.hot import Hot
+from engine.ways import pave, way
 from engine.writers import APPENDED, Writers
 
-# Any constant will do, as long as only writers take it.
-WRITER_LOCK = 0x50_4A_4F_55
 # A coupon's transaction touches some twenty pages of SQLite; with its usual 1,000 pages between two checkpoints, every
 # fiftieth writer would wait for one. The log may grow to 32 MB instead.
 WAL_PAGES = 8_000
@@ -35,6 +34,7 @@ class NoLedger(Exception):
 # Up to so many rows are sent one by one, past SQLAlchemy; more of them fare better as one statement.
 FEW = 4
 EVENT_COLUMNS = ("id", "kind", "at_ms", "heard_real_ms", "member", "visit", "body")
+AS_TOLD = tuple(f"event_{name}" for name in EVENT_COLUMNS)
 
 
 class Recorded(NamedTuple):
@@ -106,13 +106,17 @@ class Ledger:
     def appending(self, if_so: sa.ColumnElement[bool]) -> Any:
         """What *append* does of one event, as a part of a Chain; *told* has its values, and *numbered* wants its
         answer."""
-        event = {name: sa.bindparam(f"event_{name}", type_=tables.event.c[name].type) for name in EVENT_COLUMNS}
+        event = {
+            name: sa.bindparam(told, type_=tables.event.c[name].type)
+            for name, told in zip(EVENT_COLUMNS, AS_TOLD, strict=True)
+        }
         statement = self.insert(tables.event).from_select(list(event), sa.select(*event.values()).where(if_so))
         return statement.on_conflict_do_nothing(index_elements=["id"]).returning(tables.event.c.seq)
 
     @staticmethod
     def told(event: Moment, heard_real_ms: int) -> dict[str, object]:
-        return {f"event_{name}": value for name, value in _row(event, heard_real_ms).items()}
+        row = _row(event, heard_real_ms)
+        return dict(zip(AS_TOLD, row.values(), strict=True))
 
     @staticmethod
     def numbered(tx: sa.Connection, numbers: Callable[[], list[int]]) -> None:
@@ -214,15 +218,12 @@ def open_database(url: str) -> sa.Engine:
     if url.startswith("postgresql://"):
         on_psycopg = url.replace("postgresql://", "postgresql+psycopg://", 1)
         database = sa.create_engine(on_psycopg, pool_size=8, max_overflow=24, **as_json)
-        # The lock is held until the commit. It is a statement of its own, or the first would see what was before it.
-        begin_writing: tuple[str, ...] = ("BEGIN", f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
     else:
         database = sa.create_engine(url, connect_args={"timeout": 30}, **as_json)
-        # A writer that begins by reading could meet a newer database when it comes to write; IMMEDIATE cannot.
-        begin_writing = ("BEGIN IMMEDIATE",)
 
     @sa.event.listens_for(database, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
+    def prepare(connection: Any, record: Any) -> None:
+        pave(connection, record.info)
         # Transactions are begun below, and not when the driver sees a reason to.
         if database.dialect.name == "postgresql":
             connection.autocommit = True
@@ -233,9 +234,12 @@ def open_database(url: str) -> sa.Engine:
 
     @sa.event.listens_for(database, "begin")
     def begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        for command in begin_writing if writes else ("BEGIN",):
-            send(connection, command)
+        match connection.get_execution_options().get("transaction", "reads"):
+            case "reads":
+                way(connection).begin_reading()
+            case "writes":
+                way(connection).begin_writing()
+            # What is begun by hand is left to engine.writers: SQLAlchemy would take longer over it than SQLite.
 
     return database
 

@@ -36,7 +36,7 @@ def _newest() -> str | None:
 
 def upgrade(database: sa.Engine) -> None:
     """Bring a database, new or old, to the newest schema, in one transaction."""
-    with database.connect().execution_options(writes=True) as connection, connection.begin():
+    with database.connect().execution_options(transaction="writes") as connection, connection.begin():
         if MigrationContext.configure(connection).get_current_revision() != _newest():
             command.upgrade(_config(connection=connection), "head")
 
@@ -44,7 +44,7 @@ def upgrade(database: sa.Engine) -> None:
 def draft(database: sa.Engine, says: str) -> Path:
     """Write the migration that would give the upgraded *database* what the declared tables have and it has not."""
     number = f"{len(list((MIGRATIONS / 'versions').glob('*.py'))) + 1:04d}"
-    with database.connect().execution_options(writes=True) as connection, connection.begin():
+    with database.connect().execution_options(transaction="writes") as connection, connection.begin():
         command.revision(_config(connection=connection), says, autogenerate=True, rev_id=number)
     return next((MIGRATIONS / "versions").glob(f"{number}_*.py"))
 

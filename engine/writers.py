@@ -12,15 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
-from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.pq import TransactionStatus
 
-from engine.hot import nested, pipelined, send, settle
+from engine.hot import nested
+from engine.ways import way
 
 # Where a transaction notes what will tell, once it is committed, which numbers it appended: a list of functions.
 APPENDED = "sojourn.appended"
@@ -41,9 +40,12 @@ class Group:
         self.tx = tx
         self._appended: list[Callable[[], list[int]]] = []
         tx.info[APPENDED] = self._appended
-        self._transaction = tx.begin()
+        self._way = way(tx)
+        self._way.begin_writing()
         self._closes_s, self._writers = time.monotonic() + open_s, 0
-        self._ended = threading.Event()
+        # Held until it has ended: waits like an Event, and is made and passed sooner.
+        self._going = threading.Lock()
+        self._going.acquire()
         self._problem: BaseException | None = None
 
     @property
@@ -64,10 +66,10 @@ class Group:
             with nullcontext() if alone else nested(self.tx):
                 yield self.tx
                 if goes_on() or not alone:
-                    settle(self.tx)
+                    self._way.settle()
         except BaseException as problem:
             del self._appended[appended:]
-            if alone or not _goes_on(self.tx):
+            if alone or not self._way.goes_on:
                 self._problem = problem
             raise
 
@@ -75,20 +77,21 @@ class Group:
         """Make it durable, or undo it if it failed as a whole; those who wait are told."""
         try:
             if self._problem is None:
-                _commit(self.tx)
-                self._transaction.commit()
+                if not self._way.commit():
+                    raise Undone("the database undid it after an error that whoever wrote in it did not pass on")
                 committed(max((number for numbers in self._appended for number in numbers()), default=0))
             else:
-                self._transaction.rollback()
+                self._way.roll_back()
         except BaseException as problem:
             self._problem = problem
             raise
         finally:
-            self._ended.set()
+            self._going.release()
 
     def wait(self) -> None:
         """Until it is durable. Raises what it failed at as a whole."""
-        self._ended.wait()
+        with self._going:
+            pass
         if self._problem is not None:
             raise self._problem
 
@@ -106,7 +109,6 @@ class Writers:
         self._group: Group | None = None
         # All groups use one connection: to take one from the pool and give it back costs as much as a statement.
         self._tx: sa.Connection | None = None
-        self._held = ExitStack()
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -148,8 +150,9 @@ class Writers:
             if self._group is not None:  # it was left open to whoever came, as we did
                 self._end(self._group)
         finally:
-            self._tx = None
-            self._held.close()
+            tx, self._tx = self._tx, None
+            if tx is not None:
+                tx.close()
             self._pass_on()
 
     def _queue(self) -> None:
@@ -182,9 +185,7 @@ class Writers:
 
     def _begin(self) -> Group:
         if self._tx is None:
-            self._tx = self._database.connect().execution_options(writes=True)
-            self._held.callback(self._tx.close)
-            self._held.enter_context(pipelined(self._tx))
+            self._tx = self._database.connect().execution_options(transaction="by hand")
         try:
             return Group(self._tx, self._group_s)
         except BaseException:
@@ -204,28 +205,6 @@ class Writers:
         """Have the next group use another connection: nobody knows what this one is in."""
         tx, self._tx = self._tx, None
         if tx is not None:
-            self._held.callback(tx.invalidate)
             with suppress(psycopg.Error, sa.exc.DBAPIError):
-                self._held.close()
-
-
-def _commit(tx: sa.Connection) -> None:
-    """Have the database's word for the commit: where it undid the transaction before, its driver would say nothing."""
-    if tx.dialect.name == "sqlite":
-        kept = _goes_on(tx)
-    else:
-        outcome = send(tx, "COMMIT")
-        settle(tx)
-        kept = outcome.statusmessage == "COMMIT"
-    if not kept:
-        raise Undone("the database undid this transaction after an error that whoever wrote in it did not pass on")
-
-
-def _goes_on(tx: sa.Connection) -> bool:
-    """Whether the transaction is still there, and not undone by the database or lost with the connection."""
-    driver: Any = tx.connection.driver_connection
-    if tx.dialect.name == "sqlite":
-        return bool(driver.in_transaction)
-    with suppress(psycopg.Error):
-        settle(tx)
-    return bool(driver.info.transaction_status == TransactionStatus.INTRANS)
+                tx.invalidate()
+                tx.close()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from engine.hot import Hot
+from engine.hot import ALWAYS, Hot, constant
 from engine.ledger import Ledger
 from rules.tables import budget
 
@@ -27,7 +27,7 @@ class Charge(NamedTuple):
 def fits(n: int) -> sa.ColumnElement[bool]:
     """Whether the *n*th charge has *reserve* left to set aside."""
     held = sa.select(budget.c.reserved + budget.c.spent).where(_mine(n)).scalar_subquery()
-    return sa.func.coalesce(held, 0) + RESERVE <= _row(n)["cap"]
+    return sa.func.coalesce(held, constant(0)) + RESERVE <= _row(n)["cap"]
 
 
 def reserving(ledger: Ledger, charges: int, if_so: sa.ColumnElement[bool]) -> Any:
@@ -35,7 +35,7 @@ def reserving(ledger: Ledger, charges: int, if_so: sa.ColumnElement[bool]) -> An
 
     A cap edited in the book holds from the next reservation on.
     """
-    rows = [sa.select(*_row(n).values(), RESERVE, sa.literal(0)).where(if_so) for n in range(charges)]
+    rows = [sa.select(*_row(n).values(), RESERVE, constant(0)).where(if_so) for n in range(charges)]
     statement = ledger.insert(budget).from_select(COLUMNS, sa.union_all(*rows) if charges > 1 else rows[0])
     new = statement.excluded
     return statement.on_conflict_do_update(
@@ -59,7 +59,7 @@ class Budgets:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._moves: dict[int, Hot] = {}  # by how many they move
+        self._moves: dict[tuple[int, int], Hot] = {}
 
     @staticmethod
     def lacking(tx: sa.Connection, charges: Iterable[Charge], amount: int) -> Charge | None:
@@ -72,32 +72,45 @@ class Budgets:
         return None
 
     def spend(self, tx: sa.Connection, budgets: Iterable[Any], shop: str, *, reserved: int, spent: int) -> None:
-        """The same for a coupon that *shop* redeems, or undoes: of the shops it was good at, only that one pays."""
-        pays = [which for which in budgets if not which[0].startswith(SHOP) or which[0] == SHOP + shop]
-        self.move(tx, pays, reserved=reserved, spent=spent)
-        self.move(tx, [which for which in budgets if which not in pays], reserved=reserved)
+        """The same for a coupon that *shop* redeems, or undoes."""
+        self._move(tx, *paying_first(budgets, shop), reserved, spent)
 
-    def move(self, tx: sa.Connection, budgets: Iterable[Any], *, reserved: int = 0, spent: int = 0) -> None:
-        """Add to what is reserved and spent of every [scope, span]; a negative amount takes away."""
-        chosen = list(budgets)
-        if not chosen:
+    def move(self, tx: sa.Connection, budgets: Iterable[Any], *, reserved: int = 0) -> None:
+        """Add to what is reserved of every [scope, span]; a negative amount takes away."""
+        self._move(tx, list(budgets), 0, reserved, 0)
+
+    def _move(self, tx: sa.Connection, budgets: Sequence[Any], paying: int, reserved: int, spent: int) -> None:
+        if not budgets:
             return
-        move = self._moves.get(len(chosen)) or self._moves.setdefault(len(chosen), self._ledger.hot(_move(len(chosen))))
-        values: dict[str, object] = {"reserving": reserved, "spending": spent}
-        for n, (scope, span) in enumerate(chosen):
-            values |= {f"scope_{n}": scope, f"span_{n}": span}
-        move(tx, values)
+        shape = len(budgets), paying
+        move = self._moves.get(shape) or self._moves.setdefault(shape, self._ledger.hot(moving(*shape)))
+        move(tx, moved(budgets, reserved, spent))
+
+
+def paying_first(budgets: Iterable[Any], shop: str) -> tuple[list[Any], int]:
+    """What a coupon holds money of, and how many of these pay when *shop* redeems it: of the shops, only that one."""
+    known = list(budgets)
+    pay = [which for which in known if not which[0].startswith(SHOP) or which[0] == SHOP + shop]
+    return pay + [which for which in known if which not in pay], len(pay)
+
+
+def moving(charges: int, paying: int, if_so: sa.ColumnElement[bool] = ALWAYS) -> sa.Update:
+    """Adds to what so many charges have reserved, and to what the first *paying* of them have spent."""
+    spent = budget.c.spent + sa.bindparam("spending", type_=sa.BigInteger)
+    if paying < charges:
+        spent = sa.case((sa.or_(sa.false(), *map(_mine, range(paying))), spent), else_=budget.c.spent)
+    reserved = budget.c.reserved + sa.bindparam("reserving", type_=sa.BigInteger)
+    return sa.update(budget).where(sa.or_(*map(_mine, range(charges))), if_so).values(reserved=reserved, spent=spent)
+
+
+def moved(budgets: Iterable[Any], reserved: int, spent: int) -> dict[str, object]:
+    """The values of *moving*."""
+    values: dict[str, object] = {"reserving": reserved, "spending": spent}
+    for n, (scope, span) in enumerate(budgets):
+        values[f"scope_{n}"], values[f"span_{n}"] = scope, span
+    return values
 
 
 def _mine(n: int) -> sa.ColumnElement[bool]:
     row = _row(n)
     return sa.and_(budget.c.scope == row["scope"], budget.c.span == row["span"])
-
-
-def _move(budgets: int) -> sa.Update:
-    changed = {"reserved": "reserving", "spent": "spending"}
-    return (
-        sa.update(budget)
-        .where(sa.or_(*map(_mine, range(budgets))))
-        .values({name: budget.c[name] + sa.bindparam(by, type_=sa.BigInteger) for name, by in changed.items()})
-    )

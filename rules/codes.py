@@ -12,6 +12,7 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O (they r
 VALUE = {character: value for value, character in enumerate(ALPHABET)}
 LOOK_ALIKE = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 LENGTH = 12  # of 5 bits: at a million guesses against 100,000 live codes, 1 in 10 million hits
+SHIFTS = range(5 * (LENGTH - 1), -1, -5)
 TAIL = 4
 
 # The field of 32 elements, by the primitive polynomial x^5 + x^2 + 1: doubling walks through all 31 non-zero ones.
@@ -39,9 +40,8 @@ def check_value(values: list[int]) -> int:
     return total
 
 
-def _spell(values: list[int]) -> str:
-    text = "".join(ALPHABET[value] for value in [*values, check_value(values)])
-    return "-".join((text[0:4], text[4:8], text[8:12], text[12]))
+def _grouped(text: str) -> str:
+    return f"{text[:4]}-{text[4:8]}-{text[8:12]}-{text[12]}"
 
 
 def parse(typed: str) -> str:
@@ -50,12 +50,12 @@ def parse(typed: str) -> str:
     if len(text) != LENGTH + 1:
         raise BadCode("length")
     try:
-        *values, check = (VALUE[character] for character in text)
+        *values, check = map(VALUE.__getitem__, text)
     except KeyError:
         raise BadCode("character") from None
     if check_value(values) != check:
         raise BadCode("check")
-    return _spell(values)
+    return _grouped(text)
 
 
 def tail(code: str) -> str:
@@ -71,14 +71,22 @@ class Codes:
     """
 
     def __init__(self, code_key: bytes, pepper: bytes) -> None:
-        self._code_key, self._pepper = code_key, pepper
+        # Kept begun: to set up a key takes longer than the digest of one code.
+        self._code_key, self._pepper = (hmac.new(key, digestmod="sha256") for key in (code_key, pepper))
 
     def of(self, coupon: str, turn: int = 0) -> str:
         """The code of a coupon; *turn* rises only if it met another coupon's."""
-        drawn = hmac.digest(self._code_key, f"{coupon}\0{turn}".encode(), "sha256")
+        drawn = _digest(self._code_key, f"{coupon}\0{turn}")
         bits = int.from_bytes(drawn[:8]) >> 4
-        return _spell([bits >> shift & 31 for shift in range(5 * (LENGTH - 1), -1, -5)])
+        values = [bits >> shift & 31 for shift in SHIFTS]
+        return _grouped("".join([ALPHABET[value] for value in [*values, check_value(values)]]))
 
     def digest(self, code: str) -> bytes:
         """What the ledger knows of a code (as parse returns it)."""
-        return hmac.digest(self._pepper, code.encode(), "sha256")
+        return _digest(self._pepper, code)
+
+
+def _digest(key: hmac.HMAC, text: str) -> bytes:
+    begun = key.copy()
+    begun.update(text.encode())
+    return begun.digest()

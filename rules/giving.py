@@ -10,7 +10,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from engine.events import id_of
-from engine.hot import ALWAYS, Chain, Following, inserting
+from engine.hot import ALWAYS, Chain, Following, constant, inserting
 from engine.ledger import Ledger
 from rules.book import AT_ONCE, THE_MALL, Redeem
 from rules.budgets import Charge, charged, fits, reserving
@@ -21,15 +21,15 @@ from rules.life import Act, after
 from rules.tables import coupon, coupon_event, outbox
 
 # All else of a coupon comes later, or is the same for each that begins.
-FIRST = {"state": after(None, Act.ISSUE), "uses": 0}
+FIRST = {"state": constant(after(None, Act.ISSUE)), "uses": constant(0)}
 LATER = ("opened_ms", "redeemed_ms", "ended_ms", "superseded_by")
 GIVEN = tuple(column for column in coupon.c if column.name not in (*LATER, *FIRST))
 # What follows: columns and the names of their values.
-NOTE = {"coupon": "id", "act": sa.literal(Act.ISSUE), "at_ms": "issued_ms", "actor": "actor", "reason": "cause"}
+NOTE = {"coupon": "id", "act": constant(Act.ISSUE), "at_ms": "issued_ms", "actor": "actor", "reason": "cause"}
 PARCEL = {
     **{name: name for name in ("member", "instance", "step", "rung", "heard_real_ms")},
-    "id": "parcel", "coupon": "id", "channel": sa.literal("inbox"), "not_before_ms": "issued_ms",
-    "expires_ms": "parcel_expires_ms", "state": sa.literal("queued"),
+    "id": "parcel", "coupon": "id", "channel": constant("inbox"), "not_before_ms": "issued_ms",
+    "expires_ms": "parcel_expires_ms", "state": constant("queued"),
 }  # fmt: skip
 
 
@@ -148,8 +148,7 @@ class Giving:
         wanted = [ALWAYS, *map(fits, range(shape.charges))]
         for n, kind in enumerate(shape.rooms):
             wanted.append(taken(*kind, n).scalar_subquery() < sa.bindparam(f"most_{n}", type_=sa.Integer))
-        row = {column.name: sa.bindparam(column.name, type_=column.type) for column in GIVEN}
-        row |= {name: sa.literal(value) for name, value in FIRST.items()}
+        row = {column.name: sa.bindparam(column.name, type_=column.type) for column in GIVEN} | FIRST
         decides = self._ledger.insert(coupon).from_select(list(row), sa.select(*row.values()).where(*wanted))
         follow: list[Following] = [
             partial(inserting, coupon_event, NOTE),

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from pydantic import BaseModel, Field
 
 from engine.events import id_of
-from engine.hot import Chain, Following, inserting
+from engine.hot import Chain, Following, constant, inserting
 from engine.ledger import Ledger, written
 from engine.problems import Problem
-from rules.budgets import Budgets
+from rules.budgets import Budgets, moved, moving, paying_first
 from rules.capacity import good_at
 from rules.codes import BadCode, Codes, parse
 from rules.coupons import Notes
@@ -60,7 +60,7 @@ SPEND = (
 )
 # What follows: columns and the names of their values.
 LINE = {column.name: column.name for column in redemption.c if column.name != "restored_ms"}
-NOTE = {"coupon": "coupon", "act": sa.literal(Act.REDEEM), "at_ms": "at_ms", "actor": "actor", "reason": "id"}
+NOTE = {"coupon": "coupon", "act": constant(Act.REDEEM), "at_ms": "at_ms", "actor": "actor", "reason": "id"}
 
 
 class Ticket(BaseModel):
@@ -138,12 +138,7 @@ class Till:
         self._ledger, self._codes, self._calendar = ledger, codes, calendar
         self._notes, self._budgets = Notes(ledger), Budgets(ledger)
         self._check, self._spend = ledger.hot(CHECK), ledger.hot(SPEND)
-        follow: list[Following] = [
-            partial(inserting, redemption, LINE),
-            partial(inserting, coupon_event, NOTE),
-            ledger.appending,
-        ]
-        self._enter = Chain(ledger.database.dialect, None, follow)
+        self._enter: dict[tuple[int, int], Chain] = {}
 
     def validate(
         self, tx: sa.Connection, shop: str, typed: str, now_ms: int,
@@ -181,9 +176,12 @@ class Till:
             "funder": row["funder"], "shop": shop, "till": till, "amount_minor": amount_minor, "receipt": receipt,
             "actor": f"shop:{shop}",
         }  # fmt: skip
-        entered = self._enter.send(tx, line | self._ledger.told(event, heard_real_ms))
+        budgets, paying = paying_first(row["budgets"], shop)
+        shape = len(budgets), paying
+        enter = self._enter.get(shape) or self._enter.setdefault(shape, self._entering(*shape))
+        money = moved(budgets, -row["reserve"], row["cost"])
+        entered = enter.send(tx, line | self._ledger.told(event, heard_real_ms) | money)
         self._ledger.numbered(tx, lambda: entered()[0])
-        self._budgets.spend(tx, row["budgets"], shop, reserved=-row["reserve"], spent=row["cost"])
         return Spent(
             redemption=redemption_id, coupon=row["id"], offer=row["offer"], title=row["title"], shop=shop,
             redeemed_ms=now_ms, undo_until_ms=now_ms + UNDO_MS,
@@ -234,6 +232,17 @@ class Till:
                 )
             )  # fmt: skip
         return Qualifications(shop=shop, at_ms=now_ms, coupons=coupons)
+
+    def _entering(self, charges: int, paying: int) -> Chain:
+        """Writes down a redemption that has been decided on."""
+        follow: list[Following] = [
+            partial(inserting, redemption, LINE),
+            partial(inserting, coupon_event, NOTE),
+            self._ledger.appending,
+        ]
+        if charges:
+            follow.append(partial(moving, charges, paying))
+        return Chain(self._ledger.database.dialect, None, follow)
 
     def _good_at(self, asked: Asked, typed: str) -> dict[str, object]:
         """What GOOD is asked about. Raises Problem not-found for what is no code."""

@@ -23,11 +23,10 @@ class Desk:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.commits = ledger, 0
-        self.writers = Writers(ledger.database, lambda _: None, group_s=WAIT_S)
+        self.writers = Writers(ledger.database, self._count, group_s=WAIT_S)
         self._threads = ThreadPoolExecutor(8)
-        sa.event.listen(ledger.database, "commit", self._count)
 
-    def _count(self, _: object) -> None:
+    def _count(self, _: int) -> None:
         self.commits += 1
 
     def write(self, name: str, then: Callable[[sa.Connection], object] = lambda _: None) -> Future[None]:
@@ -61,7 +60,6 @@ class Desk:
     def close(self) -> None:
         self._threads.shutdown()
         self.writers.close()
-        sa.event.remove(self.ledger.database, "commit", self._count)
 
 
 @pytest.fixture

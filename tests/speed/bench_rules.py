@@ -135,7 +135,8 @@ class Bare:
     JSON, and asks for no more than that a budget suffices and the coupon is live.
 
     SQLite      BEGIN IMMEDIATE, a prepared statement for each row or budget, COMMIT; with the pragmas of ours
-    PostgreSQL  all of it as one prepared statement, which commits by itself: one journey to the server, no lock
+    PostgreSQL  all of it as one prepared statement, which commits by itself: one journey to the server, no lock. Its
+                values are numbered, as psycopg would read a text of so many named ones anew each time
     At once     one thread, a hundred transactions' worth of statements in each commit, and nobody to be told
     """
 
@@ -190,38 +191,51 @@ def bare_postgres(server: str) -> Callable[[Sequence[Parts]], None]:
         connection.execute("CREATE DATABASE bare")
     url = server.removesuffix("postgres") + "bare"
     open_ledger(url, PresenceEvent | CouponEvent).close()
-    driver = psycopg.connect(url, autocommit=True)
+    driver = psycopg.connect(url, autocommit=True, cursor_factory=psycopg.RawCursor)
 
     def transact(group: Sequence[Parts]) -> None:
         """One prepared statement, which is a transaction by itself: one journey to the server and back."""
         for parts in group:
-            *first, (last, _) = parts
-            together = ", ".join(f"part_{n} AS ({one} RETURNING 1)" for n, (one, _) in enumerate(first))
-            driver.execute(f"WITH {together} {last}", [v for _, values in parts for v in values], prepare=True)
+            for text, values in parts:
+                driver.execute(text, values, prepare=True)
 
     return transact
 
 
-def side_by_side(ledger: Ledger, transact: Callable[[Sequence[Parts]], None], count: int) -> dict[str, float]:
+def together(parts: Parts) -> Parts:
+    """The statements of one transaction as one of PostgreSQL's."""
+    *first, (last, _) = parts
+    text = ", ".join(f"part_{n} AS ({one} RETURNING 1)" for n, (one, _) in enumerate(first))
+    start, *rest = f"WITH {text} {last}".split("%s")
+    numbered = start + "".join(f"${number}{piece}" for number, piece in enumerate(rest, 1))
+    return [(numbered, [value for _, values in parts for value in values])]
+
+
+def side_by_side(
+    ledger: Ledger, transact: Callable[[Sequence[Parts]], None], count: int, ready: Callable[[Parts], Parts] = list
+) -> dict[str, float]:
     """Seconds for *count* of each, ours and bare, in turns of ten, so that both meet the same machine."""
     coupons, till, bare = Coupons(ledger, CODES), Till(ledger, CODES, lambda: Calendar("Asia/Shanghai")), Bare(ledger)
     took = dict.fromkeys(("issue", "redeem", "bare issue", "bare redeem"), 0.0)
 
-    def issue(number: int) -> None:
+    def issue(coupon: New) -> None:
         with ledger.write() as tx:
-            coupons.issue(tx, new(number))
+            coupons.issue(tx, coupon)
 
-    def redeem(number: int) -> None:
+    def redeem(code: str) -> None:
         with ledger.write() as tx:
-            till.redeem(tx, SHOP, CODES.of(new(number).id), NOON_MS + MINUTE_MS, heard_real_ms=7)
+            till.redeem(tx, SHOP, code, NOON_MS + MINUTE_MS, heard_real_ms=7)
 
     for start in range(0, count, 10):
-        for name, act in (("issue", issue), ("redeem", redeem)):
+        # What is asked for is ready: a coupon that was decided on, and the code that a member shows.
+        decided = [new(number) for number in range(start, start + 10)]
+        shown = [CODES.of(new(number).id) for number in range(start, start + 10)]
+        for name, act, asked in (("issue", issue, decided), ("redeem", redeem, shown)):
             began_s = perf_counter()
-            for number in range(start, start + 10):
-                act(number)
+            for one in asked:
+                act(one)  # type: ignore[operator]
             took[name] += perf_counter() - began_s
-            again = [[bare.parts(name, number)] for number in range(start, start + 10)]
+            again = [[ready(bare.parts(name, number))] for number in range(start, start + 10)]
             began_s = perf_counter()
             for group in again:
                 transact(group)
@@ -273,7 +287,7 @@ def coupons_on_postgres(share: float) -> dict[str, float]:
         url = stack.enter_context(postgres(durable=True))
         ledger = open_ledger(url, PresenceEvent | CouponEvent)
         stack.callback(ledger.close)
-        return figures(side_by_side(ledger, bare_postgres(url), count), count, "postgres")
+        return figures(side_by_side(ledger, bare_postgres(url), count, together), count, "postgres")
 
 
 # -- many at once -------------------------------------------------------------------------------------
