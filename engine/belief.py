@@ -71,6 +71,7 @@ class Heard(NamedTuple):
     blur        the row of BLURS_M if it walked           moved, news  see engine.motion.Motion
     soon        the most that may be new so soon, were it from another place
     louder_db, doubt_db, loudness  see engine.phones.Loudness
+    east_m, north_m  how far it got if it walked on as it went, see engine.heading
     fix_first   (devices + 1,): its fixes are, in the same way, rows of fixes (fixes, cells): see engine.fixes.explained
     """
 
@@ -80,6 +81,8 @@ class Heard(NamedTuple):
     fresh: npt.NDArray[np.bool_]
     away_s: Floats
     blur: Ints
+    east_m: Floats
+    north_m: Floats
     moved: Floats
     news: Floats
     soon: Floats
@@ -130,7 +133,8 @@ def advance(
         if heard.fresh[device]:
             tiles = begin(desk, floor)
         else:
-            tiles = walk(desk, floor, belief, heard.blur[device], heard.moved[device])
+            east_m, north_m = heard.east_m[device], heard.north_m[device]
+            tiles = walk(desk, floor, belief, heard.blur[device], heard.moved[device], east_m, north_m)
             tiles = _look_near_the_loudest(desk, floor, air, heard, device, tiles)
             tiles = _look_near_the_fixes(desk, heard, device, tiles)
             tiles = _climb(desk, floor, heard.away_s[device], tiles)

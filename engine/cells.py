@@ -40,11 +40,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Walks(NamedTuple):
-    """How a place blurs, by row of BLURS_M: reach (blurs,) in cells, and the share that moves so many cells along one
-    axis, taps (blurs, 2 * longest reach + AT_ONCE), of which the first 2 * reach + 1 count; the others are zero."""
+    """How a place blurs, by row of BLURS_M: standard deviation along each axis, and in cells how far it leads."""
 
+    blur_m: Floats
     reach: Ints
-    taps: Floats
 
 
 class Floor(NamedTuple):
@@ -131,12 +130,7 @@ class Cells:
 
 
 def _walks() -> Walks:
-    reach = np.ceil(FURTHEST * BLURS_M / CELL_M).astype(np.int64)
-    taps = np.zeros((len(BLURS_M), 2 * int(reach.max()) + AT_ONCE), np.float32)
-    for row, (blur_m, far) in enumerate(zip(BLURS_M.tolist(), reach.tolist(), strict=True)):
-        share = np.exp(-0.5 * (np.arange(-far, far + 1) * CELL_M / blur_m) ** 2)
-        taps[row, : 2 * far + 1] = share / share.sum()
-    return Walks(reach, taps)
+    return Walks(BLURS_M.astype(np.float32), np.ceil(FURTHEST * BLURS_M / CELL_M).astype(np.int64))
 
 
 def blur_of(walked_s: Floats) -> Ints:

@@ -33,6 +33,9 @@ WALKED_FIRST = 0.5
 UNSEEN_S = 5.0
 # Nobody is surer than this that they stood or walked, before hearing them; nor after.
 LEAST, MOST_LOG = 0.02, 20.0
+# In doubt somebody walked, by these odds: who walks and is taken to stand is held back, and in the wrong zone soon; who
+# stands and is taken to walk only hears the same error once more.
+IN_DOUBT = np.exp(0.5)
 # Heard by other sensors than before: e² to 1 for a walk.
 OTHERS_LOG = 2.0
 MOST_TIMES = 30
@@ -44,8 +47,8 @@ SPELL = np.dtype([
 
 
 class Motion(NamedTuple):
-    """(devices,): the probability that each walked, how long it may have walked, and how much of what is heard is new:
-    0 to 1, where 1 is a place of which nothing was heard before."""
+    """(devices,): how far to believe that each walked, how long it may have walked, and how much of what is heard is
+    new: 0 to 1, where 1 is a place of which nothing was heard before."""
 
     moved: Floats
     walked_s: Floats
@@ -97,17 +100,18 @@ def _watch(told: Told, spells: _Spells, motion: Motion) -> None:
         stays = min(max(stood + stopped, LEAST), 1 - LEAST)
         odds = (1 - stays) / stays * np.exp(min(max(for_walk, -MOST_LOG), MOST_LOG))
         walked = odds / (1 + odds)
-        motion.moved[device], spells.still[device] = walked, 1 - walked
+        spells.still[device] = 1 - walked
+        moved = motion.moved[device] = odds * IN_DOUBT / (1 + odds * IN_DOUBT)
         if walked > 0.5:
             spell_s = (told.at_ms[device] - spells.since_ms[device]) / 1_000
             motion.walked_s[device] = min(max(spell_s, away_s), away_s + UNSEEN_S)
             spells.since_ms[device] = told.at_ms[device]
             _begin(by, dbm, times, sensor, signal_dbm)
-            motion.news[device] = walked
+            motion.news[device] = moved
         else:
             motion.walked_s[device] = away_s
             most = _average(by, dbm, times, sensor, signal_dbm)
-            motion.news[device] = walked + (1 - walked) * _again(most)
+            motion.news[device] = moved + (1 - moved) * _again(most)
 
 
 @njit(cache=True, error_model="numpy")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from engine.belief import MIDDLE_DBM, Air, Heard, Rows, advance, nowhere
 from engine.cells import Floats, Ints, blur_of
 from engine.fixes import RADIUS_90, Fixes, explained
+from engine.heading import HEADING, drift, turn
 from engine.motion import SPELL, Told, watch
 from engine.phones import LOUDNESS_DB, Phones
 from engine.plan import Plan
@@ -38,6 +39,7 @@ TRACK = np.dtype([
     ("x_m", np.float32), ("y_m", np.float32),
     ("sigma_m", np.float32),  # the standard deviation of the place along each axis
     ("loudness", np.float32, LOUDNESS_DB.shape),  # of the phone, see engine.phones
+    ("heading", HEADING),  # see engine.heading
     ("spell", SPELL),  # of standing in one place, see engine.motion
 ])  # fmt: skip
 
@@ -130,10 +132,10 @@ class Locator:
         motion = watch(tracks["spell"], Told(at_ms, away_s, fresh, first, sensor, signal_dbm))
         # What is heard again soon is bent by the same walls and bodies, and says little new.
         soon = np.where(fresh, 1.0, np.minimum(away_ms / max(self._tuning.news_ms, 1), 1.0)).astype(np.float32)
-        loudness = self._phones.loudness(tracks["loudness"])
+        loudness, (east_m, north_m) = self._phones.loudness(tracks["loudness"]), drift(tracks["heading"], away_s)
         told = Heard(
-            first, sensor, signal_dbm, fresh, away_s, blur_of(motion.walked_s), motion.moved,
-            np.minimum(motion.news, soon), soon, *loudness, np.zeros_like(first), self._no_fixes,
+            first, sensor, signal_dbm, fresh, away_s, blur_of(motion.walked_s), east_m, north_m,
+            motion.moved, np.minimum(motion.news, soon), soon, *loudness, np.zeros_like(first), self._no_fixes,
         )  # fmt: skip
         loudest = np.lexsort((signal_dbm, device))[first[1:] - 1]
         cell, found = self._advance(
@@ -157,7 +159,7 @@ class Locator:
         none, one, usual = np.zeros(devices, np.float32), np.ones(devices, np.float32), np.zeros(devices, np.intp)
         found = Heard(
             np.zeros(devices + 1, np.int64), np.zeros(0, np.intp), np.zeros(0, np.float32), fresh, away_s,
-            blur_of(away_s), one, one, one, none, none, usual,
+            blur_of(away_s), none, none, one, one, one, none, none, usual,
             np.searchsorted(of[order], np.arange(devices + 1)), explained(self._cells, told.at(order)),
         )  # fmt: skip
         return self._advance(tracks, beliefs, rows, at_ms, found, np.arange(devices), here)[1]
@@ -168,6 +170,8 @@ class Locator:
         """The most probable cell of each, and the chances of its zones."""
         place = nowhere(len(tracks), self._zones)
         advance(self._floor, self._air, self._shares, told, order, beliefs, rows, place)
+        lost = told.fresh | (told.away_s <= 0) | (tracks["level"] != place.level)
+        turn(tracks["heading"], told.away_s, place.x_m - tracks["x_m"], place.y_m - tracks["y_m"], lost)
         tracks["at_ms"], tracks["level"], tracks["x_m"], tracks["y_m"] = at_ms, place.level, place.x_m, place.y_m
         tracks["sigma_m"] = np.sqrt(np.maximum(place.variance_m2, 0.5) / 2)
         return place.cell, chances(place.zones, here)

@@ -20,7 +20,7 @@ from engine.readings import Readings, from_columns
 from engine.roster import CELLS, Held
 from engine.stays import end_all
 
-VERSION = 5
+VERSION = 6
 
 Table = npt.NDArray[np.void]
 Ints = npt.NDArray[np.int64]

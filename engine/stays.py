@@ -5,9 +5,11 @@
 
 A window is one vote about a member: the most probable zone, its probability, that of the zone of the present stay,
 and whether the phone stands. Whoever stands is bent by the same walls window after window, so their votes repeat one
-error and have to be surer; whoever has just walked is heard anew. `advance` says what a window does to one stay; it is
-the specification. `advance_all` says the same of columns; a property test holds them together. A stay ended by silence
-is ended with `end`, by whoever watches the time.
+error and have to be surer; whoever has just walked is heard anew. A zone is entered by as few windows as it takes: one
+that is nearly certain, or two of three that agree, as in Wald, "Sequential Tests of Statistical Hypotheses" (1945).
+
+`advance` says what a window does to one stay; it is the specification. `advance_all` says the same of columns; a
+property test holds them together. A stay ended by silence is ended with `end`, by whoever watches the time.
 
 Back in the same zone within merge_ms and nowhere else in between, the stay goes on: it is entered again with the
 instant it first began, its dwell continues, and no mark is told twice. A mark is told when the zone was probable all
@@ -104,7 +106,7 @@ def end(stay: Stay) -> Stay:
 def advance(stay: Stay, window: Window, tuning: Tuning) -> tuple[Stay, list[Change]]:
     """What one window does to one stay, and what is to be told of it: leaving comes before entering.
 
-    One stray window at a shop front must not end a visit to it, nor begin one next door.
+    One stray window at a shop front must not end a visit to it, nor begin one next door, unless it leaves no doubt.
     """
     at_ms, zone, p, p_here, still = window
     changes: list[Change] = []
@@ -115,7 +117,7 @@ def advance(stay: Stay, window: Window, tuning: Tuning) -> tuple[Stay, list[Chan
     vote = zone if p >= tuning.enter_p + tuning.standing_p * still else NOWHERE
     votes, vote_ms = (*stay.votes[1:], vote), (*stay.vote_ms[1:], at_ms)
     stay = stay._replace(window_ms=at_ms, votes=votes, vote_ms=vote_ms)
-    agreed = vote != NOWHERE and votes.count(vote) >= AGREEING
+    agreed = vote != NOWHERE and (p >= tuning.sure_p or votes.count(vote) >= AGREEING)
 
     if stay.zone != NOWHERE:
         stay = stay._replace(
@@ -208,7 +210,7 @@ def advance_all(
     vote_ms = np.concatenate((stays["vote_ms"][:, 1:], at_ms[:, None]), axis=1)
     stays["votes"], stays["vote_ms"], stays["window_ms"] = votes, vote_ms, at_ms
     for_it = votes == vote[:, None]
-    agreed = (vote != NOWHERE) & (for_it.sum(axis=1) >= AGREEING)
+    agreed = (vote != NOWHERE) & ((p >= tuning.sure_p) | (for_it.sum(axis=1) >= AGREEING))
 
     inside = stays["zone"] != NOWHERE
     mean = stays["p_mean"]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from engine.cells import AT_ONCE, NO_TILE, TILE, Floats, Floor, Ints
+from engine.cells import AT_ONCE, CELL_M, NO_TILE, TILE, Floats, Floor, Ints
 
 Beliefs = npt.NDArray[np.uint8]
 Real = float | np.floating
@@ -21,7 +21,7 @@ CELLS = TILE * TILE
 SPARE = AT_ONCE - 1
 # A walk need not be followed to where less than this share of it leads in a cell, nor from cells whose byte is fainter.
 TRACE, FAINT = np.float32(1e-6), np.float32(3.0)
-ONE, NONE = np.float32(1.0), np.float32(0.0)
+ONE, HALF, NONE = np.float32(1.0), np.float32(0.5), np.float32(0.0)
 
 
 class Desk(NamedTuple):
@@ -39,19 +39,21 @@ class Desk(NamedTuple):
     believed: Floats  # on one level, row by row
     across: Floats  # the same, blurred along columns
     along: Floats  # and along rows
+    taps: Floats  # (2, taps): the share of a walk that leads so many cells to the east, and to the north
 
 
 @njit(cache=True, error_model="numpy")
 def desk_for(floor: Floor) -> Desk:
     tiles = len(floor.tile_level)
     rows, columns, cells = floor.tile_at.shape[1] * TILE, floor.tile_at.shape[2] * TILE, tiles * CELLS
-    furthest = floor.walks.taps.shape[1]
+    furthest = 2 * int(floor.walks.reach.max()) + AT_ONCE
     most = (rows + furthest + SPARE) * (columns + furthest)
     return Desk(
         np.zeros(tiles, np.int64), np.zeros(tiles, np.bool_), np.zeros(tiles, np.int64),
         np.zeros(cells, np.float32), np.zeros(cells, np.float32), np.zeros(cells, np.float32),
         np.zeros(cells, np.float32), np.zeros(3 * CELLS, np.float32), np.zeros((floor.tile_at.shape[0], 4)),
         np.zeros(most, np.float32), np.zeros(most, np.float32), np.zeros(most, np.float32),
+        np.zeros((2, furthest), np.float32),
     )  # fmt: skip
 
 
@@ -73,15 +75,17 @@ def begin(desk: Desk, floor: Floor) -> int:
 
 
 @njit(cache=True, error_model="numpy")
-def walk(desk: Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real) -> int:
-    """Spread what is believed, if it *moved*; the tiles where that leads become active."""
+def walk(desk: Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real, east_m: Real, north_m: Real) -> int:
+    """Spread what is believed, if it *moved*, around so far to the east and north; the tiles where that leads become
+    active."""
     held, total = _take_up(desk, belief)
+    reach = _aim(desk, floor, blur, east_m, north_m)
     tiles, first = 0, 0
     while first < held:
         level, end = floor.tile_level[desk.held[first]], first + 1
         while end < held and floor.tile_level[desk.held[end]] == level:
             end += 1
-        tiles = _spread(desk, floor, desk.held[first:end], blur, moved / total, (ONE - moved) / total, tiles)
+        tiles = _spread(desk, floor, desk.held[first:end], reach, moved / total, (ONE - moved) / total, tiles)
         first = end
     for number in range(held):
         desk.stayed[desk.held[number] * CELLS : (desk.held[number] + 1) * CELLS] = NONE
@@ -120,9 +124,28 @@ def _take_up(desk: Desk, belief: Beliefs) -> tuple[int, Real]:
 
 
 @njit(cache=True, error_model="numpy")
-def _spread(desk: Desk, floor: Floor, held: Ints, blur: int, walks: Real, stays: Real, tiles: int) -> int:
+def _aim(desk: Desk, floor: Floor, blur: int, east_m: Real, north_m: Real) -> int:
+    """How far, in cells, a walk leads along either axis; and the share that moves so far, into desk.taps."""
+    furthest = (desk.taps.shape[1] - AT_ONCE) // 2
+    around, blur_m = int(floor.walks.reach[blur]), floor.walks.blur_m[blur]
+    ahead_m = max(abs(float(east_m)), abs(float(north_m)))
+    reach: int = min(around + int(np.ceil(ahead_m / CELL_M)), furthest)
+    desk.taps[:] = NONE
+    for axis in range(2):
+        taps, shift_m = desk.taps[axis], north_m if axis else east_m
+        for tap in range(2 * reach + 1):
+            # What arrives in a cell has come from where the taps say, and so from behind.
+            off_m = (tap - reach) * CELL_M + float(shift_m)
+            if abs(off_m) <= around * CELL_M:
+                taps[tap] = np.exp(-HALF * (off_m / blur_m) ** 2)
+        taps /= taps.sum()
+    return reach
+
+
+@njit(cache=True, error_model="numpy")
+def _spread(desk: Desk, floor: Floor, held: Ints, reach: int, walks: Real, stays: Real, tiles: int) -> int:
     """The same for one level, of which these tiles are held."""
-    reach, taps, level = floor.walks.reach[blur], floor.walks.taps[blur], floor.tile_level[held[0]]
+    level = floor.tile_level[held[0]]
     south, north, west, east = _edges(floor, held)
     from_row, past_row = max(south - reach, 0) // TILE, min((north + reach - 1) // TILE + 1, floor.tile_at.shape[1])
     from_column = max(west - reach, 0) // TILE
@@ -140,8 +163,8 @@ def _spread(desk: Desk, floor: Floor, held: Ints, blur: int, walks: Real, stays:
             for across in range(TILE):
                 to[at, across] = what[at * TILE + across]
     desk.across[: (high + 2 * reach + SPARE) * wide] = NONE
-    _blur(desk.across[(south - from_row * TILE + reach) * wide :][:much], desk.believed, taps, reach, 1)
-    _blur(desk.along[: high * wide], desk.across, taps, reach, wide)
+    _blur(desk.across[(south - from_row * TILE + reach) * wide :][:much], desk.believed, desk.taps[0], reach, 1)
+    _blur(desk.along[: high * wide], desk.across, desk.taps[1], reach, wide)
     square = desk.along[: high * wide].reshape(high, wide)
     for row in range(from_row, past_row):
         rows = square[(row - from_row) * TILE : (row - from_row + 1) * TILE]

@@ -376,6 +376,7 @@ def test_a_snapshot_of_another_shape_is_refused(mall, change):
         {"newcomer_ms": 600_000, "close_ms": 599_000, "inactive_ms": 300_000},
         {"dwell_marks_ms": (60_000, 60_000)},
         {"enter_p": 0.5},
+        {"sure_p": 0.6},
     ],
 )
 def test_constants_that_contradict_each_other_are_refused(contrary):

@@ -66,6 +66,17 @@ def test_two_windows_of_three_enter_a_zone_dated_to_the_first_of_them():
     assert walk.phase() is Phase.INSIDE
 
 
+def test_one_window_that_is_nearly_certain_enters_at_once():
+    assert Walk().see(CAFE, p=0.97) == []
+    assert Walk().see(CAFE, p=0.98) == [Entered(CAFE, since_ms=5_000, confidence=0.98)]
+
+
+def test_one_window_that_is_nearly_certain_takes_over_from_another_zone():
+    walk = Walk()
+    walk.see(CAFE, times=4)
+    assert walk.see(GRILL, p=0.98) == [Left(CAFE, 5_000, 20_000), Entered(GRILL, since_ms=25_000, confidence=0.98)]
+
+
 def test_one_stray_window_does_not_prevent_entering():
     walk = Walk()
     walk.see(CAFE)
@@ -197,7 +208,7 @@ def test_a_stay_that_was_ended_is_not_continued():
 RUN = st.tuples(
     st.sampled_from([5_000, 1_000, 20_000, 61_000, 180_000]),
     st.sampled_from([CAFE, GRILL, NOWHERE]),
-    st.sampled_from([0.95, 0.8, 0.61, 0.6, 0.4, 0.15, 0.14, 0.0]),
+    st.sampled_from([0.98, 0.95, 0.8, 0.64, 0.63, 0.4, 0.15, 0.14, 0.0]),
     st.sampled_from([0.0, 0.14, 0.15, 0.3]),
     st.sampled_from([0.0, 0.5, 1.0]),
     st.integers(1, 8),
