@@ -6,7 +6,8 @@
 A window is one vote about a member: the most probable zone, its probability, that of the zone of the present stay,
 and whether the phone stands. Whoever stands is bent by the same walls window after window, so their votes repeat one
 error and have to be surer; whoever has just walked is heard anew. A zone is entered by as few windows as it takes: one
-that is nearly certain, or two of three that agree, as in Wald, "Sequential Tests of Statistical Hypotheses" (1945).
+that is nearly certain, or two of three that agree, as in Wald, "Sequential Tests of Statistical Hypotheses" (1945). But
+the first window of somebody, or after a long silence, enters nothing alone: who is heard once has not come in.
 
 `advance` says what a window does to one stay; it is the specification. `advance_all` says the same of columns; a
 property test holds them together. A stay ended by silence is ended with `end`, by whoever watches the time.
@@ -111,13 +112,14 @@ def advance(stay: Stay, window: Window, tuning: Tuning) -> tuple[Stay, list[Chan
     at_ms, zone, p, p_here, still = window
     changes: list[Change] = []
     since_last_ms = at_ms - stay.window_ms
-    if stay.window_ms != NEVER_MS and since_last_ms >= tuning.hold_ms:
+    followed = stay.window_ms != NEVER_MS and since_last_ms < tuning.hold_ms
+    if not followed:
         # Votes from before a long silence say nothing about now.
         stay = stay._replace(votes=(NOWHERE,) * WINDOWS, vote_ms=(NEVER_MS,) * WINDOWS)
     vote = zone if p >= tuning.enter_p + tuning.standing_p * still else NOWHERE
     votes, vote_ms = (*stay.votes[1:], vote), (*stay.vote_ms[1:], at_ms)
     stay = stay._replace(window_ms=at_ms, votes=votes, vote_ms=vote_ms)
-    agreed = vote != NOWHERE and (p >= tuning.sure_p or votes.count(vote) >= AGREEING)
+    agreed = vote != NOWHERE and ((followed and p >= tuning.sure_p) or votes.count(vote) >= AGREEING)
 
     if stay.zone != NOWHERE:
         stay = stay._replace(
@@ -203,14 +205,14 @@ def advance_all(
 ) -> Changes:
     """What `advance` says, of one window each for *stays* (n,), in place."""
     since_last_ms = at_ms - stays["window_ms"]
-    silent = (stays["window_ms"] != NEVER_MS) & (since_last_ms >= tuning.hold_ms)
-    stays["votes"][silent], stays["vote_ms"][silent] = NOWHERE, NEVER_MS
+    followed = (stays["window_ms"] != NEVER_MS) & (since_last_ms < tuning.hold_ms)
+    stays["votes"][~followed], stays["vote_ms"][~followed] = NOWHERE, NEVER_MS
     vote = np.where(p >= tuning.enter_p + tuning.standing_p * still, zone, NOWHERE).astype(np.int16)
     votes = np.concatenate((stays["votes"][:, 1:], vote[:, None]), axis=1)
     vote_ms = np.concatenate((stays["vote_ms"][:, 1:], at_ms[:, None]), axis=1)
     stays["votes"], stays["vote_ms"], stays["window_ms"] = votes, vote_ms, at_ms
     for_it = votes == vote[:, None]
-    agreed = (vote != NOWHERE) & ((p >= tuning.sure_p) | (for_it.sum(axis=1) >= AGREEING))
+    agreed = (vote != NOWHERE) & (followed & (p >= tuning.sure_p) | (for_it.sum(axis=1) >= AGREEING))
 
     inside = stays["zone"] != NOWHERE
     mean = stays["p_mean"]

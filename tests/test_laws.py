@@ -19,9 +19,9 @@ from tests.conftest import ROOT
 ROOMS = {
     "rules": "absence book codes decide events expression habits instance journey life off residents sayings segments "
     "shape standing times told when words",
-    "engine": "batches belief calibration cells clocks coverage events feed fixes geo grid links liveness motion "
-    "phones position presence radio readings roster snapshot stays survey survey_worth surveyed tuning visits walking "
-    "zones",
+    "engine": "batches belief calibration cells clocks coverage events feed fixes geo grid heading links liveness "
+    "motion phones position presence radio readings roster snapshot stays survey survey_worth surveyed tuning visits "
+    "walking zones",
     "sensors": "airframes frames wire",
 }
 PURE = [f"{room}.{name}" for room, names in ROOMS.items() for name in names.split()]

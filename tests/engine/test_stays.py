@@ -67,8 +67,14 @@ def test_two_windows_of_three_enter_a_zone_dated_to_the_first_of_them():
 
 
 def test_one_window_that_is_nearly_certain_enters_at_once():
-    assert Walk().see(CAFE, p=0.97) == []
-    assert Walk().see(CAFE, p=0.98) == [Entered(CAFE, since_ms=5_000, confidence=0.98)]
+    for p, told in ((0.97, []), (0.98, [Entered(CAFE, since_ms=10_000, confidence=0.98)])):
+        walk = Walk()
+        walk.see(NOWHERE, p=0.0)
+        assert walk.see(CAFE, p=p) == told
+
+
+def test_whoever_is_heard_for_the_first_time_is_in_no_zone_yet():
+    assert Walk().see(CAFE, p=1.0) == []
 
 
 def test_one_window_that_is_nearly_certain_takes_over_from_another_zone():
@@ -193,7 +199,7 @@ def test_three_minutes_unheard_a_stay_is_silent_and_heard_again_it_goes_on():
 def test_votes_from_before_a_long_silence_do_not_count():
     walk = Walk()
     walk.see(CAFE)
-    assert walk.see(CAFE, after_ms=180_000) == []
+    assert walk.see(CAFE, p=1.0, after_ms=180_000) == []
 
 
 def test_a_stay_that_was_ended_is_not_continued():
