@@ -9,7 +9,7 @@ survey bends the model where it is wrong (engine.survey).
 from __future__ import annotations
 
 from itertools import product
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,17 @@ FAINTEST_DBM, CAUGHT = -88.0, 0.85
 STEEPNESS = 1.702  # makes the logistic function follow the normal distribution's within 1 %
 # Sensors hang so much higher than phones are carried.
 HEIGHT_M = 2.0
-# A phone is that much fainter than a sensor: a smaller antenna, and a body beside it.
-PHONE_FAINTER_DB = 6.0
+# A phone is that much fainter than a sensor: it sends with 14 dBm or so where an access point sends with 20, and a body
+# beside it takes 3 more on average. Phones that are louder show it (engine.phones); what is learnt of a phone taken for
+# too loud is learnt from the wrong places.
+PHONE_FAINTER_DB = 9.0
 # Between sensors many frames are averaged and nobody stands: single frames of carried phones lie further apart by this.
 PHONE_SPREAD_DB = 4.0
+# A signal that many spreads off has met a wall, and says no more for being further off. Sensors hear as differently as
+# if each of them had so many links on which it heard as usual.
+BLOCKED, ALIKE = 3.0, 6.0
+# Frames of one link differ by this.
+JITTER_DB = 3.0
 # The model knows no walls: what keeps one sensor from hearing keeps its neighbours from it, too, time and again.
 # So without a survey silence is worth this much of what the model would say. 1, 0.6 and 0.3 were tried.
 SILENCE = 0.5
@@ -108,8 +115,9 @@ def chance(mean_dbm: npt.NDArray[np.floating], spread_db: npt.NDArray[np.floatin
 def fit(plan: Plan, links: Links) -> Propagation:
     """The numbers under which what the sensors hear of each other, and do not hear, is most probable.
 
-    A sensor that did not hear another counts as "fainter than it can hear": a regression over the heard signals alone
-    would come out with half the loss. Huber's weights keep single blocked ways from deciding.
+    A sensor that did not hear another counts as "fainter than it can hear", so this is a censored regression (Tobin,
+    "Estimation of Relationships for Limited Dependent Variables", 1958): over the heard signals alone, which are the
+    lucky ones, it would come out with half the loss. Each of its numbers is sought in Newton's steps, or among a few.
     """
     sensors = len(plan.sensors)
     pair = np.asarray(links.transmitter, np.int64) * sensors + links.receiver
@@ -118,7 +126,7 @@ def fit(plan: Plan, links: Links) -> Propagation:
     heard: npt.NDArray[np.bool_] = times > 0
     if np.count_nonzero(heard) < 3 * sensors:
         return USUAL  # too little to tell
-    signal_dbm = total / np.maximum(times, 1)
+    signal_dbm = _unlucky(total / np.maximum(times, 1))
     away_m = np.hypot(*(plan.anchors_m[:, None] - plan.anchors_m).transpose(2, 0, 1))
     levels = np.abs(plan.sensor_level[:, None] - plan.sensor_level)
     on = np.flatnonzero(heard.any(axis=1))  # transmitters that were heard at all
@@ -128,20 +136,20 @@ def fit(plan: Plan, links: Links) -> Propagation:
     np.fill_diagonal(silent, False)
 
     def misfit(tried: Propagation) -> tuple[float, Propagation]:
-        off_db = np.where(heard, signal_dbm - tried.mean_dbm(away_m, levels), np.nan)
-        at_1_m_dbm = tried.at_1_m_dbm + float(np.nanmedian(off_db))
-        for _ in range(3):
+        mean_dbm = tried.mean_dbm(away_m, levels)
+        at_1_m_dbm, spread_db = tried.at_1_m_dbm + float(np.median((signal_dbm - mean_dbm)[heard])), 6.0
+        for _ in range(8):
             centred = tried._replace(at_1_m_dbm=at_1_m_dbm)
             mean_dbm = centred.mean_dbm(away_m, levels)
-            off_db = signal_dbm - mean_dbm
-            spread_db = float(np.clip(1.4826 * np.median(np.abs(off_db[heard])), 4.0, 10.0))
-            # The heard ones alone would pull the level up: each is drawn towards what it was before it was cut off.
-            hears = chance(mean_dbm, spread_db) / CAUGHT
-            at_1_m_dbm += float(np.average(off_db[heard], weights=hears[heard] ** 2))
-        bounded = np.minimum(np.abs(off_db[heard]) / spread_db, 3.0)
-        cost = float((bounded**2 / 2 + np.log(spread_db)).sum())
+            off_db = (signal_dbm - mean_dbm)[heard]
+            near = np.clip(off_db / spread_db, -BLOCKED, BLOCKED)
+            pull, bend = (each[silent] for each in _pull(mean_dbm, spread_db))
+            at_1_m_dbm += float((near.sum() - pull.sum()) * spread_db / (len(near) + bend.sum()))
+            counting = len(near) - float((pull * (mean_dbm[silent] - FAINTEST_DBM)).sum()) / spread_db
+            spread_db = float(np.clip(spread_db * np.sqrt((near**2).sum() / max(counting, len(near) / 4)), 3.0, 10.0))
+        cost = float((np.minimum(np.abs(off_db) / spread_db, BLOCKED) ** 2 / 2 + np.log(spread_db)).sum())
         # Many frames were sent, so a pair that never heard is fainter than the limit for sure, but for lasting shadows.
-        cost -= float(np.log1p(-np.minimum(hears[silent], 0.99)).sum())
+        cost += float(np.logaddexp(0, STEEPNESS * (mean_dbm[silent] - FAINTEST_DBM) / spread_db).sum())
         return cost, centred._replace(at_1_m_dbm=at_1_m_dbm, spread_db=spread_db)
 
     tries = product(np.arange(2.0, 4.6, 0.25).tolist(), (0.0, 5.0, 10.0, 15.0, 20.0), (0.0, 10.0, 20.0, 30.0))
@@ -149,8 +157,28 @@ def fit(plan: Plan, links: Links) -> Propagation:
         (misfit(Propagation(exponent=n, floor_db=floor, detour_m=detour)) for n, floor, detour in tries),
         key=lambda found: found[0],
     )
-    off_db = np.where(heard, signal_dbm - best.mean_dbm(away_m, levels), 0.0)
-    links_of = heard.sum(axis=0)
-    sensor_db = np.clip(off_db, -12, 12).sum(axis=0) / (links_of + 6)
+    sensor_db = np.zeros(sensors)
+    for _ in range(5):
+        mean_dbm = best.mean_dbm(away_m, levels) + sensor_db
+        pull, bend = _pull(mean_dbm, best.spread_db)
+        off = np.clip((signal_dbm - mean_dbm) / best.spread_db, -BLOCKED, BLOCKED)
+        step_db = (np.where(heard, off, -pull * silent).sum(axis=0)) * best.spread_db - sensor_db * ALIKE
+        sensor_db += step_db / ((heard + bend * silent).sum(axis=0) + ALIKE)
     spread_db = float(np.hypot(best.spread_db, PHONE_SPREAD_DB))
     return best._replace(at_1_m_dbm=best.at_1_m_dbm - PHONE_FAINTER_DB, spread_db=spread_db, sensor_db=sensor_db)
+
+
+def _unlucky(average_dbm: Any) -> Any:
+    """What a link's frames would be on average, were those of them heard that were too faint."""
+    scale_db = JITTER_DB / STEEPNESS
+    # Of a logistic distribution so many scales above the limit, the mean of what is above the limit, in scales.
+    above = np.linspace(-2.0, 12.0, 141)
+    lucky = np.logaddexp(0, above) * (1 + np.exp(-above))
+    far = (average_dbm - FAINTEST_DBM) / scale_db
+    return np.where(far < lucky[-1], FAINTEST_DBM + scale_db * np.interp(far, lucky, above), average_dbm)
+
+
+def _pull(mean_dbm: Any, spread_db: float) -> tuple[Any, Any]:
+    """How far the silence of those that would hear so much pulls the mean down, in spreads; and how that bends."""
+    hears = 1 / (1 + np.exp(-STEEPNESS * (mean_dbm - FAINTEST_DBM) / spread_db))
+    return STEEPNESS * hears, STEEPNESS**2 * hears * (1 - hears)

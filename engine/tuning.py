@@ -42,7 +42,7 @@ class Tuning(BaseModel):
         "every 5 s, and votes closer together would repeat the same noise.",
     )  # fmt: skip
     enter_p: float = Field(
-        default=0.64, gt=0.5, le=1,
+        default=0.65, gt=0.5, le=1,
         description="Probability a zone needs for the vote of somebody who walks. Above one half, so that no two zones "
         "can win a window.",
     )  # fmt: skip

@@ -36,7 +36,7 @@ class Size(NamedTuple):
 
 
 # Shadowing differs more from mall to mall than from hour to hour, so several malls beat a longer walk in one.
-FULL = Size(worlds=3, people=40, seconds=1_800, one_visitor_of=1)
+FULL = Size(worlds=6, people=40, seconds=1_800, one_visitor_of=1)
 SMALL = Size(worlds=1, people=12, seconds=900, one_visitor_of=5)
 
 Step = Callable[[str], None]

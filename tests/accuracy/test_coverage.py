@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 # Fewer sightings than this of one zone say little about it.
 SIGHTINGS = 60
 # Shadows differ from mall to mall: of one zone they are the most of what is wrong, of all zones together they are not.
-ALL_WITHIN, EACH_WITHIN, CORRELATED = 0.05, 0.15, 0.45
+ALL_WITHIN, EACH_WITHIN, CORRELATED = 0.06, 0.15, 0.35
 
 
 class Compared(NamedTuple):

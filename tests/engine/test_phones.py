@@ -11,7 +11,7 @@ from shapely import box
 from engine.belief import Heard
 from engine.phones import LOUDNESS_DB, Phones
 from engine.plan import Level, Plan, Sensor
-from engine.radio import SILENCE, Propagation, Radio, fit
+from engine.radio import PHONE_FAINTER_DB, SILENCE, Propagation, Radio, fit
 from engine.replay import Walked
 from engine.survey import bend
 
@@ -88,8 +88,8 @@ def test_the_radio_is_fitted_from_what_sensors_hear_of_each_other(plan):
     frame, transmitter, receiver = np.nonzero((dbm >= -88) & ~np.eye(len(away_m), dtype=np.bool_))
     found = fit(plan, Links(transmitter, receiver, dbm[frame, transmitter, receiver]))
     assert found.exponent == pytest.approx(3.5, abs=0.5)
-    # A phone is fainter than a sensor by 6 dB.
-    expected_dbm = truth.mean_dbm(np.array([[25.0]]), np.array([[0]])) - 6
+    # A phone is fainter than a sensor.
+    expected_dbm = truth.mean_dbm(np.array([[25.0]]), np.array([[0]])) - PHONE_FAINTER_DB
     assert found._replace(sensor_db=None).mean_dbm(np.array([[25.0]]), np.array([[0]])) == pytest.approx(
         expected_dbm, abs=3
     )
