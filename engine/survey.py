@@ -22,7 +22,7 @@ from engine.cells import Ints
 from engine.radio import CAUGHT, FAINTEST_DBM, Radio, chance
 
 # How far a model is off (one standard deviation), and over how many metres the error is alike: what is tried.
-OFF_DB, ALIKE_M = (4.0, 5.5, 8.0), (6.0, 10.0, 16.0)
+OFF_DB, ALIKE_M = (4.0, 5.5, 8.0, 12.0), (6.0, 10.0, 16.0, 25.0)
 # Goods move and shops are refitted: a survey is this much less sure than it was on its day.
 AGED_DB = 2.0
 # How far frames at one spot differ if nothing says it: no spot was scanned twice.
