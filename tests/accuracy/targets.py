@@ -20,7 +20,6 @@ SHARES_RIGHT = {"located", "level", "zone_30m", "zone_15m", "stays_found", "near
 MISSED = {
     ("base", "enter_p90_s"): "the slowest stop within 4 m of a border: p stays near 0.6, and standing shows too late",
     ("mall_site1_24", "level"): "a median of one or two sensors hears this phone; which level they hang on decides",
-    ("mall_site1_48_surveyed", "median_m"): "its phone walks 2 m between scans and repeats a third of its signals",
 }
 
 TARGETS = (
