@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import structlog
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -84,6 +85,13 @@ def pytest_collection_finish() -> None:
 
 def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
     return str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+@pytest.fixture
+def own_log() -> Iterator[None]:
+    """For whoever calls the command line's main, which has the log write to the screen of this test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,11 @@ class Walk:
 
 @pytest.fixture
 def walk(
-    embedded_broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    embedded_broker_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    own_log: None,
 ) -> Iterator[Walk]:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("SOJOURN_BROKER_URL", embedded_broker_url)

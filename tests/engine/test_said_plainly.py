@@ -5,11 +5,9 @@ from __future__ import annotations
 import gzip
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from engine.__main__ import main
 from engine.events import PresenceEvent
@@ -37,10 +35,9 @@ class Shell:
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_log: None) -> Shell:
     monkeypatch.chdir(ROOT)
-    yield Shell(monkeypatch, capsys)
-    structlog.reset_defaults()  # main has it write to the screen of this test
+    return Shell(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import sys
 from contextlib import closing
 
 import pytest
-import structlog
 
 from engine.__main__ import main
 from engine.events import PresenceEvent
@@ -111,7 +110,7 @@ def test_nothing_arrives_on_a_channel_that_is_off_until_it_is_on_again(http, sit
 
 
 @pytest.fixture
-def terminal(tmp_path, monkeypatch, capsys):
+def terminal(tmp_path, monkeypatch, capsys, own_log):
     """Types a command: what it prints, or where it must fail the one line that it ends with."""
     monkeypatch.chdir(ROOT)
     open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", PresenceEvent).close()
@@ -124,8 +123,7 @@ def terminal(tmp_path, monkeypatch, capsys):
         assert ended.value.code == (2 if fails else 0), said.err
         return said.err if fails else said.out
 
-    yield sojourn
-    structlog.reset_defaults()  # main has it write to the screen of this test
+    return sojourn
 
 
 def test_the_command_line_switches_too(terminal):
