@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from engine import schema, tables
 from engine.events import Moment
 from engine.hot import Hot
-from engine.ways import pave, way
+from engine.ways import WAY, Connection, way, way_of
 from engine.writers import APPENDED, Writers
 
 # A coupon's transaction touches some twenty pages of SQLite; with its usual 1,000 pages between two checkpoints, every
@@ -218,12 +218,17 @@ def open_database(url: str) -> sa.Engine:
     if url.startswith("postgresql://"):
         on_psycopg = url.replace("postgresql://", "postgresql+psycopg://", 1)
         database = sa.create_engine(on_psycopg, pool_size=8, max_overflow=24, **as_json)
+
+        @sa.event.listens_for(database, "do_connect")
+        def connect(_dialect: Any, _record: Any, where: Any, how: Any) -> Connection:
+            return Connection.connect(*where, **how)
+
     else:
         database = sa.create_engine(url, connect_args={"timeout": 30}, **as_json)
 
     @sa.event.listens_for(database, "connect")
     def prepare(connection: Any, record: Any) -> None:
-        pave(connection, record.info)
+        record.info[WAY] = way_of(connection)
         # Transactions are begun below, and not when the driver sees a reason to.
         if database.dialect.name == "postgresql":
             connection.autocommit = True

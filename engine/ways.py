@@ -126,25 +126,6 @@ class PostgresWay:
         self._names: dict[str, bytes] = {}
         self._numbers = count()  # none is given twice, as one that failed may have been known for all that
         self._sent: deque[Answer | str] = deque()  # a text is to be given its name
-        way = self
-
-        class After(psycopg.Cursor[Any]):
-            """Comes after what was sent."""
-
-            def execute(self, *args: Any, **more: Any) -> Any:
-                way.settle()
-                super().execute(*args, **more)
-                if (self.statusmessage or "").startswith(FORGETFUL):
-                    way.forget()
-                return self
-
-            def executemany(self, *args: Any, **more: Any) -> None:
-                way.settle()
-                super().executemany(*args, **more)
-
-        driver.cursor_factory = After
-        # SQLAlchemy calls this one; the driver's would be forgetful, too.
-        driver.rollback = self.roll_back  # type: ignore[method-assign]
 
     def send(self, text: str, values: Sequence[Any] = ()) -> Fetch:
         return self._send(text, values).rows
@@ -236,6 +217,36 @@ class PostgresWay:
         return self._pgconn.get_result()
 
 
-def pave(driver: Any, info: dict[Any, Any]) -> None:
-    """Give a new connection of a driver's its way."""
-    info[WAY] = SqliteWay(driver) if isinstance(driver, sqlite3.Connection) else PostgresWay(driver)
+class Connection(psycopg.Connection[Any]):
+    """A connection whose own statements, and SQLAlchemy's, keep in step with what its way has sent."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.cursor_factory = After
+        self.way = PostgresWay(self)
+
+    def rollback(self) -> None:
+        # The driver's own would have the server forget all names.
+        self.way.roll_back()
+
+
+class After(psycopg.Cursor[Any]):
+    """Comes after what was sent."""
+
+    connection: Connection
+
+    def execute(self, *args: Any, **more: Any) -> Any:
+        self.connection.way.settle()
+        super().execute(*args, **more)
+        if (self.statusmessage or "").startswith(FORGETFUL):
+            self.connection.way.forget()
+        return self
+
+    def executemany(self, *args: Any, **more: Any) -> None:
+        self.connection.way.settle()
+        super().executemany(*args, **more)
+
+
+def way_of(driver: sqlite3.Connection | Connection) -> Way:
+    """The way of a new connection of a driver's."""
+    return SqliteWay(driver) if isinstance(driver, sqlite3.Connection) else driver.way
