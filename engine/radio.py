@@ -157,15 +157,20 @@ def fit(plan: Plan, links: Links) -> Propagation:
         (misfit(Propagation(exponent=n, floor_db=floor, detour_m=detour)) for n, floor, detour in tries),
         key=lambda found: found[0],
     )
-    sensor_db = np.zeros(sensors)
-    for _ in range(5):
-        mean_dbm = best.mean_dbm(away_m, levels) + sensor_db
-        pull, bend = _pull(mean_dbm, best.spread_db)
-        off = np.clip((signal_dbm - mean_dbm) / best.spread_db, -BLOCKED, BLOCKED)
-        step_db = (np.where(heard, off, -pull * silent).sum(axis=0)) * best.spread_db - sensor_db * ALIKE
-        sensor_db += step_db / ((heard + bend * silent).sum(axis=0) + ALIKE)
+    sensor_db = _sensors_db(best.mean_dbm(away_m, levels), best.spread_db, signal_dbm, heard, silent)
     spread_db = float(np.hypot(best.spread_db, PHONE_SPREAD_DB))
     return best._replace(at_1_m_dbm=best.at_1_m_dbm - PHONE_FAINTER_DB, spread_db=spread_db, sensor_db=sensor_db)
+
+
+def _sensors_db(mean_dbm: Any, spread_db: float, signal_dbm: Any, heard: Any, silent: Any) -> npt.NDArray[np.float64]:
+    """How much louder than the model says each receiver hears, most probably. All are (transmitters, receivers)."""
+    sensor_db = np.zeros(len(mean_dbm))
+    for _ in range(5):
+        pull, bend = _pull(mean_dbm + sensor_db, spread_db)
+        off = np.clip((signal_dbm - mean_dbm - sensor_db) / spread_db, -BLOCKED, BLOCKED)
+        step_db = np.where(heard, off, -pull * silent).sum(axis=0) * spread_db - sensor_db * ALIKE
+        sensor_db += step_db / ((heard + bend * silent).sum(axis=0) + ALIKE)
+    return sensor_db
 
 
 def _unlucky(average_dbm: Any) -> Any:
@@ -180,5 +185,5 @@ def _unlucky(average_dbm: Any) -> Any:
 
 def _pull(mean_dbm: Any, spread_db: float) -> tuple[Any, Any]:
     """How far the silence of those that would hear so much pulls the mean down, in spreads; and how that bends."""
-    hears = 1 / (1 + np.exp(-STEEPNESS * (mean_dbm - FAINTEST_DBM) / spread_db))
+    hears = chance(mean_dbm, spread_db) / CAUGHT
     return STEEPNESS * hears, STEEPNESS**2 * hears * (1 - hears)
