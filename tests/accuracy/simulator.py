@@ -18,6 +18,7 @@ import shapely
 from engine.plan import Plan
 from engine.readings import Readings, readings
 from engine.recorded import Truth
+from engine.surveyed import Walked
 from tests.accuracy.air import CEILING_M, Air, Fading, Floats, Ints
 from tests.accuracy.building import DEPTH_M, WIDTH_M, mall
 from tests.accuracy.walkers import Walks, walk
@@ -56,18 +57,6 @@ class Links(NamedTuple):
     rssi_dbm: npt.NDArray[np.float32]
 
 
-class Survey(NamedTuple):
-    """What sensors heard of a phone at known places: Readings, with where the phone was."""
-
-    t_ms: Ints
-    device: Ints
-    sensor: npt.NDArray[np.int32]
-    rssi_dbm: npt.NDArray[np.float32]
-    level: Ints
-    x_m: Floats
-    y_m: Floats
-
-
 class World(NamedTuple):
     plan: Plan  # with zones of 30 m
     fine: Plan  # the same mall with zones of 15 m
@@ -75,7 +64,7 @@ class World(NamedTuple):
     heard: Readings
     truth: Truth  # one row for each time that a phone sent; device and visitor are 1 + the person's row
     links: Links
-    survey: Survey
+    survey: Walked
     beats: tuple[Ints, Ints]  # rows of plan.sensors that were live, and when
 
 
@@ -154,7 +143,7 @@ def _links(draw: np.random.Generator, plan: Plan, air: Air) -> Links:
     )  # fmt: skip
 
 
-def _survey(draw: np.random.Generator, plan: Plan, air: Air) -> Survey:
+def _survey(draw: np.random.Generator, plan: Plan, air: Air) -> Walked:
     """Somebody stands on every fifth metre of every level and turns around; their phone has an offset as well."""
     spots = np.stack(
         np.meshgrid(
@@ -171,7 +160,7 @@ def _survey(draw: np.random.Generator, plan: Plan, air: Air) -> Survey:
     heard = _heard(draw, dbm)
     row, sensor = np.nonzero(~np.isnan(heard))
     t_ms = START_MS - 86_400_000 + row * int(EVERY_S * 1_000)
-    return Survey(
+    return Walked(
         t_ms, np.zeros(len(row), np.int64), sensor.astype(np.int32), heard[row, sensor].astype(np.float32),
         level[row], xy_m[row, 0], xy_m[row, 1],
     )  # fmt: skip

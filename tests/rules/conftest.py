@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from engine.access import Access
 from engine.events import PresenceEvent
 from engine.ledger import Ledger, open_ledger
 from rules.codes import Codes
 from rules.coupons import Coupons
 from rules.events import CouponEvent
 from rules.giving import New
+from tests.promoting import Story
 
 NOON_MS = 1_795_233_600_000  # 2026-11-21 12:00 in Shanghai
 MINUTE_MS = 60_000
@@ -32,6 +34,20 @@ def codes() -> Codes:
 @pytest.fixture
 def coupons(ledger: Ledger, codes: Codes) -> Coupons:
     return Coupons(ledger, codes)
+
+
+@pytest.fixture
+def mall(open_story: Callable[..., Story]) -> Story:
+    """Ana came at nine, and got a coffee at four past; it is ten past. Whoever wants another mall makes it."""
+    mall = open_story(opens="09:00")
+    mall.arrives("ana")
+    mall.at("09:10")
+    return mall
+
+
+@pytest.fixture(scope="session")
+def access() -> Access:
+    return Access(b"s" * 32)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from engine.__main__ import app
-from engine.access import Access
 from engine.app import create_app
 from engine.clock import Pace, system_clock
 from engine.start import CannotStart
@@ -20,20 +19,6 @@ from tests.conftest import ROOT
 from tests.promoting import instant_ms
 
 BOOK = (ROOT / "rules" / "book.yaml").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def mall(open_story):
-    """Ana came at nine, got a coffee at four past, and it is half past nine."""
-    mall = open_story(opens="09:00")
-    mall.arrives("ana")
-    mall.at("09:10")
-    return mall
-
-
-@pytest.fixture
-def access():
-    return Access(b"s" * 32)
 
 
 @pytest.fixture
