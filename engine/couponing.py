@@ -16,7 +16,7 @@ import typer
 from engine.keys import Keys
 from engine.start import CannotStart, book_in_force, data_folder, read_plan, settings, subject_of, the_ledger
 from rules.codes import Codes
-from rules.coupons_api import CouponStory, Desk
+from rules.coupons_api import CouponStory, Helpdesk
 from rules.times import Calendar
 
 commands = typer.Typer(
@@ -33,7 +33,7 @@ Data = Annotated[
 
 class AtDesk(NamedTuple):
     tx: sa.Connection
-    desk: Desk
+    desk: Helpdesk
     calendar: Calendar
     actor: str
     now_ms: int
@@ -45,7 +45,7 @@ def _at_desk(data: Path | None, by: str) -> Iterator[AtDesk]:
     with closing(the_ledger(chosen)) as ledger:
         calendar = book_in_force(chosen, read_plan(chosen.zones_path), ledger).calendar
         keys = Keys.read_or_make(data_folder(chosen), token_bytes)
-        desk, actor = Desk(ledger, Codes(keys.codes, keys.code_digests)), by or f"command line:{getpass.getuser()}"
+        desk, actor = Helpdesk(ledger, Codes(keys.codes, keys.code_digests)), by or f"command line:{getpass.getuser()}"
         with ledger.read() as tx:
             # A ledger may run on a clock of its own, ahead of this one's.
             now_ms = max(ledger.last_at_ms(tx), chosen.pace.now())

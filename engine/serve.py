@@ -193,7 +193,7 @@ def build(settings: Settings, stack: ExitStack) -> tuple[Engine, FastAPI]:
             k=settings.k,
             **people,
         ),
-        coupons_api.routes(ledger, coupons_api.Desk(ledger, codes), access, settings.pace),
+        coupons_api.routes(ledger, coupons_api.Helpdesk(ledger, codes), access, settings.pace),
         attributes_api.routes(ledger, access, settings.pace),
         receipts_api.routes(
             receipts=Receipts(ledger, codes, plan.shops(), calendar), access=access, pace=settings.pace

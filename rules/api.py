@@ -37,6 +37,7 @@ MOST_MINOR = 10**12
 # Starts with a letter or digit, so that no spreadsheet takes a receipt for a formula.
 REFERENCE = r"^[A-Za-z0-9][A-Za-z0-9 ._:/#-]*$"
 FUNDER = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+NO_NUL = r"^[^\x00]*$"  # what PostgreSQL cannot keep
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]+$"
 
 

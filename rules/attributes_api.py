@@ -11,11 +11,10 @@ from pydantic import BaseModel, Field
 from engine.access import Access
 from engine.clock import Pace
 from engine.ledger import Ledger
-from rules.api import refusals
+from rules.api import NO_NUL, refusals
 from rules.attributes import LOGIN, LONGEST, MOST_ATTRIBUTES, PROFILE, import_members
 from rules.lines import Line, Report
 
-NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Cell = Annotated[str, Field(max_length=LONGEST, pattern=NO_NUL)]
 

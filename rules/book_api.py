@@ -17,7 +17,7 @@ from engine.clock import Pace
 from engine.ledger import Ledger
 from engine.problems import Problem
 from rules import changes
-from rules.api import refusals
+from rules.api import NO_NUL, refusals
 from rules.book import Mall
 from rules.brought import Brought, brought
 from rules.changes import Change
@@ -32,7 +32,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 STATUS = {"no-such-version": 404, "has-errors": 422, "needs-second": 403}  # every other kind is a conflict: 409
-NO_NUL = r"^[^\x00]*$"  # what PostgreSQL cannot keep
 Text = Annotated[str, Field(max_length=MOST_CHARACTERS, pattern=NO_NUL, description="The whole book, as YAML")]
 Note = Annotated[
     str, Field(max_length=500, pattern=NO_NUL, description="Why, in a few words; it stays with the version")

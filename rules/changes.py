@@ -40,8 +40,9 @@ def raises(old: Book, new: Book) -> list[str]:
     """Each way in which *new* may spend more than *old*, for a second person to agree to."""
     more: list[str] = []
     gone = {f"journey {key}" for key in old.journeys if key not in new.journeys}  # and spends nothing
+    budgets = _budgets(new)
     for what, was in _budgets(old).items():
-        is_ = _budgets(new).get(what)
+        is_ = budgets.get(what)
         if what in gone:
             continue
         if is_ is None:

@@ -13,7 +13,7 @@ from engine.access import Access
 from engine.clock import Pace, system_clock
 from engine.ledger import Ledger
 from engine.problems import Problem
-from rules.api import refusals
+from rules.api import NO_NUL, refusals
 from rules.codes import Codes
 from rules.coupons import Coupons
 from rules.life import State
@@ -60,7 +60,7 @@ class TakeBack(BaseModel):
     ]
 
 
-class Desk:
+class Helpdesk:
     """Where somebody is helped with their coupons, for the API and the command line. Every look is on record."""
 
     def __init__(self, ledger: Ledger, codes: Codes) -> None:
@@ -91,10 +91,10 @@ def _looked(tx: sa.Connection, member: int, actor: str, now_ms: int) -> None:
     tx.execute(sa.insert(lookup).values(at_ms=now_ms, actor=actor, member=member, about="coupons"))
 
 
-def routes(ledger: Ledger, desk: Desk, access: Access, pace: Pace) -> APIRouter:
+def routes(ledger: Ledger, desk: Helpdesk, access: Access, pace: Pace) -> APIRouter:
     router = APIRouter(tags=["members"])
     Operator = Annotated[str, Depends(access.operator)]
-    Coupon = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[^\x00]*$", description="Its id")]
+    Coupon = Annotated[str, Path(min_length=1, max_length=64, pattern=NO_NUL, description="Its id")]
 
     @router.get(
         "/v1/members/{member}/coupons",

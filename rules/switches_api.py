@@ -15,7 +15,7 @@ from engine.access import Access
 from engine.clock import Clock
 from engine.ledger import Ledger
 from engine.problems import Problem
-from rules.api import refusals
+from rules.api import NO_NUL, refusals
 from rules.book import Book
 from rules.off import KINDS, MALL, SHOP
 from rules.switches import Switch, Switches
@@ -24,7 +24,6 @@ from rules.times import NotTime, until_ms
 log = structlog.get_logger()
 
 MOST_TURNS = 200
-NO_NUL = r"^[^\x00]*$"
 Kind = Annotated[Literal["mall", "journey", "offer", "shop", "channel"], Path(description="What it stops")]
 Name = Annotated[
     str, Path(min_length=1, max_length=64, pattern=NO_NUL, description="Which one; of the mall itself: mall")

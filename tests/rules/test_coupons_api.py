@@ -10,7 +10,6 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from engine.__main__ import app
-from engine.access import Access
 from engine.app import create_app
 from engine.clock import Pace, system_clock
 from engine.problems import Problem
@@ -22,29 +21,15 @@ from tests.promoting import instant_ms
 
 
 @pytest.fixture
-def mall(open_story):
-    """Ana came at nine, and got a coffee at four past."""
-    mall = open_story(opens="09:00")
-    mall.arrives("ana")
-    mall.at("09:10")
-    return mall
-
-
-@pytest.fixture
 def coffee(mall):
     (coupon,) = mall.coupons("ana", "issued")
     return coupon["id"]
 
 
 @pytest.fixture
-def access():
-    return Access(b"s" * 32)
-
-
-@pytest.fixture
 def http(mall, access, tmp_path):
     pace = Pace(system_clock(), instant_ms("09:10"), 1.0)
-    desk = coupons_api.Desk(mall.ledger, mall.codes)
+    desk = coupons_api.Helpdesk(mall.ledger, mall.codes)
     router = coupons_api.routes(mall.ledger, desk, access, pace)
     with TestClient(create_app([router], tmp_path / "none"), base_url="http://mall.test") as client:
         client.headers["Authorization"] = f"Bearer {access.key('operator', 'demo')}"
