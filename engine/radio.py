@@ -77,7 +77,7 @@ class Radio(NamedTuple):
 
     mean_dbm, spread_db  the signal, if it is heard
     heard_log, silent_log  logarithms: of being heard (with what the signal's density has in common), and of not
-    silence  (cells,) how much of what silence says there is believed
+    silence  how much of what silence says is believed
     """
 
     cells: Cells
@@ -85,7 +85,7 @@ class Radio(NamedTuple):
     spread_db: Floats
     heard_log: Floats
     silent_log: Floats
-    silence: Floats
+    silence: float
 
     @staticmethod
     def of(plan: Plan, propagation: Propagation = USUAL) -> Radio:
@@ -96,8 +96,7 @@ class Radio(NamedTuple):
         mean_dbm = propagation.mean_dbm(away_m, levels).astype(np.float32)
         spread_db = np.full_like(mean_dbm, propagation.spread_db)
         silent_log = np.log1p(-chance(mean_dbm, spread_db))
-        silence = np.full(len(cells), SILENCE, np.float32)
-        return Radio(cells, mean_dbm, spread_db, -np.log(spread_db), silent_log, silence)
+        return Radio(cells, mean_dbm, spread_db, -np.log(spread_db), silent_log, SILENCE)
 
     def silent_at(self, louder_db: float) -> Floats:
         """(sensors, cells): silent_log of a phone that is so much louder than usual, as far as it is believed."""

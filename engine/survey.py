@@ -87,12 +87,12 @@ class _Field(NamedTuple):
 
 
 def bend(radio: Radio, survey: Survey) -> Radio:
-    """The model bent to a survey. Levels without a scan stay as they were."""
+    """The model bent to a survey. Levels without a scan sound as they did."""
     levels = _spots(radio, survey)
     frame_db = _frame_db(levels)
     tried = [_Field(*numbers) for numbers in product(OFF_DB, ALIKE_M)]
     field = max(tried, key=lambda field: sum(_foretold(spots, field, frame_db) for spots in levels))
-    mean_dbm, spread_db, silence = radio.mean_dbm.copy(), radio.spread_db.copy(), radio.silence.copy()
+    mean_dbm, spread_db = radio.mean_dbm.copy(), radio.spread_db.copy()
     for spots in levels:
         precision = _precision(spots, field, frame_db)
         by_spot = precision @ _errors(spots, field, frame_db, precision)
@@ -102,8 +102,9 @@ def bend(radio: Radio, survey: Survey) -> Radio:
         mean_dbm[:, part] += (near @ by_spot).T
         unsure_db2 = np.maximum(field.off_db**2 - np.einsum("cs,cs->c", near @ precision, near), 0)
         spread_db[:, part] = np.maximum(np.sqrt(frame_db**2 + unsure_db2 + AGED_DB**2), LEAST_SPREAD_DB)
-        # Where scans tell what walls do, silence means what it says.
-        silence[part] = 1 - (1 - silence[part]) * unsure_db2 / field.off_db**2
+    # Scans tell what walls do, so silence means what it says. It does so everywhere: the spread says how unsure a place
+    # is, and were silence believed less there, whoever is heard by few would be drawn to where nobody has walked.
+    silence = 1 - (1 - radio.silence) * (1 - len(levels) / len(radio.cells.of_level))
     silent_log = np.log1p(-chance(mean_dbm, spread_db))
     return Radio(radio.cells, mean_dbm, spread_db, -np.log(spread_db), silent_log, silence)
 

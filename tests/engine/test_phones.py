@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -71,13 +72,20 @@ def test_a_quiet_phone_makes_silence_less_telling(plan):
     assert radio.silent_at(0.0) == pytest.approx(SILENCE * radio.silent_log, abs=2e-3)
 
 
-def test_silence_counts_in_full_where_a_survey_tells_what_walls_do(plan):
+def surveyed_corner(plan: Plan) -> Radio:
     once = np.zeros(50, np.int64)
     corner_m = np.full(50, 5.0)
-    radio = bend(Radio.of(plan), Walked(np.arange(50), once, once, np.full(50, -60.0), once, corner_m, corner_m))
-    away_m = np.hypot(radio.cells.x_m - 5, radio.cells.y_m - 5)
-    assert (radio.silence[away_m < 3] > 0.7).all()
-    assert radio.silence[away_m > 60] == pytest.approx(SILENCE, abs=1e-4)
+    return bend(Radio.of(plan), Walked(np.arange(50), once, once, np.full(50, -60.0), once, corner_m, corner_m))
+
+
+def test_silence_counts_in_full_once_a_survey_tells_what_walls_do(plan):
+    assert surveyed_corner(plan).silence == 1
+
+
+def test_silence_counts_for_the_share_of_levels_that_were_surveyed(plan):
+    attic = Level("L2", 1, {"en": "Level 2"}, "L2", box(0, 0, 80, 60))
+    radio = surveyed_corner(replace(plan, levels=(*plan.levels, attic)))
+    assert radio.silence == pytest.approx((SILENCE + 1) / 2)
 
 
 def test_the_radio_is_fitted_from_what_sensors_hear_of_each_other(plan):
