@@ -6,25 +6,46 @@ import asyncio
 import json
 import logging
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from engine import couponing, inviting, surveying
-from engine.audit import AuditFailed
-from engine.booking import commands
-from engine.embedded import NotStarted
-from engine.keys import UnusableKeys
-from engine.ledger import NoLedger
-from engine.plan import PlanError
-from engine.recorded import Unreadable
-from engine.start import CannotStart, book_text, data_folder, read_plan, settings
-from rules.source import SourceError
+from engine.plainly import CannotStart, SaidPlainly
+from engine.start import book_text, data_folder, read_plan, settings
+
+# Read when they are asked for: a sensor shall not wait for the libraries of a ledger.
+LATER = {
+    "book": ("engine.booking", "commands"),
+    "coupon": ("engine.couponing", "commands"),
+    "credit": ("engine.inviting", "crediting"),
+    "invitation": ("engine.inviting", "commands"),
+    "survey": ("engine.surveying", "command"),
+}
+
+
+class Commands(TyperGroup):
+    """Those that are written below, and those of other modules."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *LATER]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in LATER:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = LATER[cmd_name]
+        command = get_command(getattr(import_module(module), attribute))
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Sojourn: presence of members who opted in, coupons that follow their visit, and why. "
@@ -42,10 +63,6 @@ Port = Annotated[
 ]
 Layout = Annotated[int, typer.Option(help="Sensors a level, as laid out in sensor_layouts.csv: 12, 24 or 48")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead")]
-
-
-# What a person can put right, and is told how.
-SAID_PLAINLY = (CannotStart, NoLedger, NotStarted, PlanError, SourceError, Unreadable, UnusableKeys)
 
 
 @app.command()
@@ -125,6 +142,7 @@ def crowd(
     members: Annotated[int, typer.Option(help="Members in the crowd")] = 400,
     others: Annotated[int, typer.Option(help="Others, who must stay unseen")] = 1_200,
     seed: Annotated[int, typer.Option(help="The same seed gives the same crowd")] = 7,
+    timezone: Annotated[str, typer.Option(help="The mall's, as in the rule book")] = "Asia/Shanghai",
 ) -> None:
     """Walk a seeded crowd past simulated sensors (what the demo does beside the engine).
 
@@ -132,7 +150,7 @@ def crowd(
     """
     from engine.crowding import walk
 
-    walk(settings(), url=url, members=members, others=others, seed=seed)
+    walk(settings(), url=url, members=members, others=others, seed=seed, timezone=timezone)
 
 
 @app.command()
@@ -169,7 +187,7 @@ def check(
     the survey if the settings name one, of which it says what it is worth.
     """
     from engine import booking, covering
-    from engine.start import read_radio, read_survey
+    from engine.loading import read_survey
     from rules import lint
     from rules.book import Mall
 
@@ -178,7 +196,7 @@ def check(
     name = str(chosen.book_path)
     checked = lint.check(book_text(chosen.book_path), Mall.of(plan), name=name)
     survey = read_survey(chosen, plan)
-    covered = covering.checked(plan, read_radio(chosen, plan), survey) if book is None else covering.UNASKED
+    covered = covering.checked(plan, covering.read_radio(chosen, plan), survey) if book is None else covering.UNASKED
     if as_json:
         print(json.dumps({"book": name, **booking.as_found(checked), **covered.found}, ensure_ascii=False))
     else:
@@ -262,7 +280,7 @@ def key(
     from secrets import token_bytes
 
     from engine.keys import ROLES, Keys, access_key
-    from engine.start import subject_of
+    from engine.loading import subject_of
 
     for known in ROLES:
         if role == known:
@@ -354,15 +372,8 @@ def _length_ms(text: str | None) -> int | None:
         raise CannotStart(f"--for {text}: {problem}") from None
 
 
-app.add_typer(commands, name="book")
-app.add_typer(couponing.commands, name="coupon")
-app.add_typer(inviting.commands, name="invitation")
-app.command()(inviting.credit)
-app.command()(surveying.survey)
-
-
 def main() -> None:
-    """Run the command line; what a person can put right ends as one line and exit code 2."""
+    """Run the command line; what a person can put right ends as one line."""
     # Standard error, so that a command's own output stays clean.
     structlog.configure(
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -370,12 +381,9 @@ def main() -> None:
     )
     try:
         app()
-    except SAID_PLAINLY as problem:
+    except SaidPlainly as problem:
         print(f"sojourn: {problem}", file=sys.stderr)
-        sys.exit(2)
-    except AuditFailed as problem:
-        print(f"sojourn: {problem}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(problem.exit_code)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from time import monotonic
 import sqlalchemy as sa
 
 from engine.ear import Ear
+from engine.plainly import SaidPlainly
 from sensors import wire
 
 # Whose each handle is, with every word of theirs on presence, oldest first.
@@ -35,8 +36,10 @@ PATIENCE_S, LOOK_S = 5.0, 0.05
 Said = list[tuple[int, bool]]  # (at_ms, granted), oldest first
 
 
-class AuditFailed(Exception):
+class AuditFailed(SaidPlainly):
     """The audit found what must not be, or cannot vouch for what it says."""
+
+    exit_code = 1
 
 
 class Audit:

@@ -16,8 +16,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from engine.ledger import Ledger
+from engine.loading import book_in_force, the_ledger
+from engine.plainly import CannotStart
 from engine.settings import Settings
-from engine.start import CannotStart, book_in_force, book_text, read_plan, settings, the_ledger
+from engine.start import book_text, read_plan, settings
 from rules import changes
 from rules.book import Mall
 from rules.editing import Edit, NotEditable, edited
@@ -30,6 +32,8 @@ from rules.versions import NotSo, Outcome, Preview, Publication, Versions
 
 T = TypeVar("T")
 commands = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
     no_args_is_help=True,
     help="Versions of the rule book: draft, preview, publish, roll back. [bold]sojourn check[/bold] looks a file over.",
 )

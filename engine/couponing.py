@@ -14,13 +14,18 @@ import sqlalchemy as sa
 import typer
 
 from engine.keys import Keys
-from engine.start import CannotStart, book_in_force, data_folder, read_plan, settings, subject_of, the_ledger
+from engine.loading import book_in_force, subject_of, the_ledger
+from engine.plainly import CannotStart
+from engine.start import data_folder, read_plan, settings
 from rules.codes import Codes
 from rules.coupons_api import CouponStory, Helpdesk
 from rules.times import Calendar
 
 commands = typer.Typer(
-    no_args_is_help=True, help="A member's coupons: what became of each, and taking one back. Every look is on record."
+    add_completion=False,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    help="A member's coupons: what became of each, and taking one back. Every look is on record.",
 )
 
 Which = Annotated[str, typer.Argument(metavar="COUPON", help="Its id, as `list` shows it")]

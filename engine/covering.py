@@ -15,9 +15,11 @@ from engine import coverage
 from engine.access import Access
 from engine.coverage import Cover
 from engine.ingest import SNAPSHOT, Snapshot
-from engine.ledger import Ledger
+from engine.ledger import Ledger, open_ledger
+from engine.loading import has_ledger
 from engine.plan import Plan
 from engine.radio import Radio
+from engine.settings import Settings
 from engine.snapshot import Unusable, fitted
 from engine.survey_worth import DOUBTFUL_M, FAR_M, Worth, worth
 from engine.surveyed import Walked, surveyed
@@ -47,6 +49,17 @@ def covered(plan: Plan, radio: Radio, tuning: Tuning) -> Coverage:
     """What to expect of each zone with this radio. Takes some seconds."""
     found = coverage.cover(plan, radio, tuning, np.random.default_rng(SEED))
     return Coverage(zones=[_told(plan, one) for one in found])
+
+
+def read_radio(settings: Settings, plan: Plan) -> Radio:
+    """As the engine of these settings fitted it; the usual one where no engine ran yet. Raises NoLedger."""
+    if not has_ledger(settings):
+        return Radio.of(plan)
+    ledger = open_ledger(settings.ledger, object)
+    try:
+        return kept_radio(plan, ledger)
+    finally:
+        ledger.close()
 
 
 def kept_radio(plan: Plan, ledger: Ledger) -> Radio:

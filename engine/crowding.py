@@ -28,7 +28,7 @@ from engine.clock import Pace, system_clock
 from engine.keys import Keys, Role, SensorKeys, access_key
 from engine.plan import Plan
 from engine.settings import Settings
-from engine.start import data_folder, read_plan, read_the_book
+from engine.start import data_folder, read_plan
 from sensors.agent import Agent
 from sensors.air import Air
 from sensors.consent import ConsentFilter
@@ -183,18 +183,17 @@ class Walk:
         return step
 
 
-def walk(settings: Settings, *, url: str, members: int, others: int, seed: int) -> None:
+def walk(settings: Settings, *, url: str, members: int, others: int, seed: int, timezone: str) -> None:
     """Until a signal says stop."""
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     paho_tables.share()
     folder, plan, pace = data_folder(settings), read_plan(settings.zones_path), settings.pace
-    book = read_the_book(settings, plan)
     keys = Keys.read_or_make(folder, token_bytes)
     sensor_keys = SensorKeys.read(folder / "sensor.key")
     key = partial(access_key, keys.access)
-    opens = datetime.fromtimestamp(pace.started_ms / 1_000, ZoneInfo(book.calendar.timezone))
+    opens = datetime.fromtimestamp(pace.started_ms / 1_000, ZoneInfo(timezone))
     people = profiles(members, seed, f"{opens:%m-%d}")
     consents = ["presence", "personal_offers", "inbox"]
     walked = Walk(plan, members=members, others=others, seed=seed, pace=pace, hour=opens.hour)

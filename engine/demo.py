@@ -36,8 +36,10 @@ from engine.embedded import START_S, NotStarted, beside
 from engine.keys import Keys, Role, access_key
 from engine.ledger import Ledger, open_database, open_ledger
 from engine.live import open_live
+from engine.loading import read_the_book
+from engine.plainly import CannotStart
 from engine.settings import Settings
-from engine.start import CannotStart, data_folder, listening, read_plan, read_the_book
+from engine.start import data_folder, listening, read_plan
 from engine.tally import tally
 from sensors.wire import HEARTBEAT_MS
 
@@ -166,8 +168,9 @@ def open_mall(settings: Settings, *, speed: float, members: int, others: int, se
 
         # The crowd gets ready while the engine does, and knocks until it is let in.
         crowd = stack.enter_context(ExitStack())
-        sizes = ["--members", str(members), "--others", str(others), "--seed", str(seed), "--url", url]
-        crowd.enter_context(program("crowd", *sizes, answers=lambda: True))
+        sizes = ["--members", str(members), "--others", str(others), "--seed", str(seed)]
+        where = ["--url", url, "--timezone", book.calendar.timezone]
+        crowd.enter_context(program("crowd", *sizes, *where, answers=lambda: True))
         stack.enter_context(serve())
         yield Mall(
             settings=settings,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine import guard
+from engine.plainly import SaidPlainly
 
 # Both servers answer within 0.3 s on two idle cores; a busy machine may need many times that.
 # A first start where nobody ran `make setup` compiles the inner loops, which takes a slow machine most of this.
@@ -18,7 +19,7 @@ PAUSE_S = 0.02
 LAST_WORDS = 400
 
 
-class NotStarted(Exception):
+class NotStarted(SaidPlainly):
     """A server of ours ended, or did not answer in time; the message carries its last words."""
 
 

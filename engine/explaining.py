@@ -6,15 +6,16 @@ from contextlib import closing
 from datetime import date
 
 from engine.ledger import Ledger
+from engine.loading import book_in_force, the_ledger
+from engine.plainly import CannotStart, nearest
 from engine.settings import Settings
-from engine.start import CannotStart, book_in_force, read_plan, the_ledger
+from engine.start import read_plan
 from rules.book import Book, Mall
 from rules.explain import Explanation
 from rules.explain_api import NotYet, explained, instant
 from rules.past import member_of
 from rules.sayings import LANGUAGES
 from rules.shelf import Shelf
-from rules.source import nearest
 from rules.times import NotTime
 
 HELD, UNMET = "+", "-"

@@ -12,8 +12,10 @@ from rich.console import Console
 from engine.clock import system_clock
 from engine.keys import Keys
 from engine.ledger import Ledger
+from engine.loading import book_in_force, the_ledger
+from engine.plainly import CannotStart
 from engine.settings import Settings
-from engine.start import CannotStart, book_in_force, data_folder, read_plan, the_ledger
+from engine.start import data_folder, read_plan
 from rules.attributes import LOGIN, check_columns, import_members
 from rules.codes import Codes
 from rules.lines import NotAFile, Report, read_csv

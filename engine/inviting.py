@@ -13,14 +13,20 @@ from typing import Annotated
 import typer
 
 from engine.ledger import Ledger
+from engine.loading import book_in_force, the_ledger, the_shop
+from engine.plainly import CannotStart
 from engine.settings import Settings
-from engine.start import CannotStart, book_in_force, read_plan, settings, the_ledger, the_shop
+from engine.start import read_plan, settings
 from rules.credit import as_csv, credit_of
 from rules.invitations import Invitations
 
 commands = typer.Typer(
-    no_args_is_help=True, help="Links by which shops and their clerks bring members; a shop makes its own at its till."
+    add_completion=False,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    help="Links by which shops and their clerks bring members; a shop makes its own at its till.",
 )
+crediting = typer.Typer(add_completion=False)
 
 Shop = Annotated[str, typer.Argument(help="The shop's key")]
 OfShop = Annotated[str | None, typer.Option(help="Only this shop's", show_default=False)]
@@ -73,6 +79,7 @@ def revoke(
     print(f"Nobody joins by {link} any more.")
 
 
+@crediting.command()
 def credit(
     month: Annotated[str | None, typer.Option(help="Local, as in 2026-11 (default: this month)")] = None,
     shop: OfShop = None,

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from engine.plainly import SaidPlainly
+
 MASTER_BYTES = 32
 P256_ORDER = 0xFFFFFFFF_00000000_FFFFFFFF_FFFFFFFF_BCE6FAAD_A7179E84_F3B9CAC2_FC632551
 SIGNATURE_BYTES = 15  # 120 bits, 24 characters
@@ -30,7 +32,7 @@ def access_key(secret: bytes, role: Role, subject: str | int) -> str:
     return f"{claim}.{base64.b32encode(signature).decode().lower()}"
 
 
-class UnusableKeys(Exception):
+class UnusableKeys(SaidPlainly):
     """A file of keys that is missing or damaged; the message says which, and the way out."""
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from engine import schema, tables
 from engine.events import Moment
 from engine.hot import Hot
+from engine.plainly import SaidPlainly
 from engine.ways import WAY, Connection, way, way_of
 from engine.writers import APPENDED, Writers
 
@@ -27,7 +28,7 @@ ROWS_PER_INSERT = 500
 WRITE_IT = "ledger_url must look like sqlite:////path/to/file or postgresql://user@host/name"
 
 
-class NoLedger(Exception):
+class NoLedger(SaidPlainly):
     """The ledger cannot be opened; the message says which, why, and the way out."""
 
 

@@ -19,6 +19,7 @@ import shapely
 from shapely import MultiPolygon, Polygon
 
 from engine.geo import Anchor, Floats
+from engine.plainly import SaidPlainly
 
 Ints = npt.NDArray[np.int64]
 WayKind = Literal["stairs", "lift", "escalator", "entrance"]
@@ -26,7 +27,7 @@ WayKind = Literal["stairs", "lift", "escalator", "entrance"]
 NOWHERE = -1  # the zone index of a place in no zone
 
 
-class PlanError(ValueError):
+class PlanError(SaidPlainly):
     """The plan cannot be used. *faults* holds every fault found: which feature, what is wrong, and the way out."""
 
     def __init__(self, faults: list[str]) -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry import shape
 
+from engine.plainly import SaidPlainly
 from engine.plan import Level, Plan, Sensor, Zone
 from engine.readings import Readings, readings
 
@@ -27,7 +28,7 @@ from engine.readings import Readings, readings
 ORDINALS = {"B2": -2, "B1": -1, "F1": 0, "F2": 1, "F3": 2, "F4": 3, "F5": 4, "F6": 5}
 
 
-class Unreadable(Exception):
+class Unreadable(SaidPlainly):
     """The folder is no recorded mall; the message says which file is wrong and how."""
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from engine.clock import system_clock
 from engine.keys import SensorKeys
-from engine.start import CannotStart
+from engine.plainly import CannotStart
 from sensors import captures, radio, report
 from sensors.agent import Agent
 from sensors.census import census

@@ -39,10 +39,12 @@ from engine.keys import Keys
 from engine.ledger import open_ledger
 from engine.live import LiveState, open_live
 from engine.live import answers as live_answers
+from engine.loading import read_survey, read_the_book
 from engine.loops import LEAST_PERIOD_S, Engine
+from engine.plainly import CannotStart
 from engine.presence import Presence
 from engine.settings import Settings
-from engine.start import CannotStart, data_folder, listening, read_plan, read_survey, read_the_book
+from engine.start import data_folder, listening, read_plan
 from engine.stream import Stream
 from engine.surroundings import Surroundings
 from engine.tuning import Tuning

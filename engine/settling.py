@@ -7,11 +7,12 @@ from datetime import date
 
 import sqlalchemy as sa
 
+from engine.loading import book_in_force, the_ledger, the_shop
+from engine.plainly import CannotStart, nearest
 from engine.settings import Settings
-from engine.start import CannotStart, book_in_force, read_plan, the_ledger, the_shop
+from engine.start import read_plan
 from rules.book import THE_MALL, Book
 from rules.settlement import as_csv, settle_funder, settle_shop
-from rules.source import nearest
 from rules.tables import coupon
 
 

@@ -23,9 +23,11 @@ from engine.broker import beside_engine
 from engine.ear import Ear
 from engine.events import PresenceEvent
 from engine.ledger import Ledger, open_ledger
+from engine.loading import subject_of, survey_lines
+from engine.plainly import CannotStart
 from engine.plan import Plan
 from engine.settings import Settings
-from engine.start import CannotStart, read_plan, settings, subject_of, survey_lines
+from engine.start import read_plan, settings
 from engine.survey_file import DEGREES, Place
 from rules.events import CouponEvent
 from rules.tables import lookup
@@ -39,6 +41,8 @@ SILENT = "silent"
 
 Device = int  # row of the member's binding
 Turn = dict[str, float]  # by sensor, how loud it heard the phone
+
+command = typer.Typer(add_completion=False)
 
 
 class Signal(NamedTuple):
@@ -234,6 +238,7 @@ def _many(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+@command.command()
 def survey(
     login: Annotated[str, typer.Argument(help="The member whose phone you carry, by login or id")],
     into: Annotated[Path, typer.Option(help="The survey's file; what is in it stays, and points are added")] = Path(

@@ -10,8 +10,10 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from engine.ledger import Ledger
+from engine.loading import book_in_force, the_ledger
+from engine.plainly import CannotStart
 from engine.settings import Settings
-from engine.start import CannotStart, book_in_force, read_plan, the_ledger
+from engine.start import read_plan
 from rules.off import KINDS, MALL
 from rules.parcel import CHANNELS
 from rules.switches_api import Board, NoSuchSwitch, SwitchState, Turn

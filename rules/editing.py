@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
-from rules.source import nearest, unreadable
+from engine.plainly import nearest
+from rules.source import unreadable
 
 Node = Any  # ruamel's nodes: their common class lacks what its kinds have
 # A book has thousands; more come only of anchors that repeat each other.

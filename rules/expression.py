@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import cel
 
 from engine.events import dwell_class
+from engine.plainly import nearest
 from rules.habits import days_away, visits_lately
 from rules.shape import DAYS
-from rules.source import Node, Spoilt, nearest
+from rules.source import Node, Spoilt
 from rules.standing import REDEEMED, Standing
 from rules.times import MINUTE_MS, Calendar
 from rules.when import Answer, Test

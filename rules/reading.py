@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
+from engine.plainly import nearest
 from rules.absence import AWAY, LEAST_AWAY_MS, MOST_AWAY_MS
 from rules.book import (
     AT_ONCE,
@@ -44,7 +45,7 @@ from rules.shape import (
     STOP,
     STOP_EVENTS,
 )
-from rules.source import Fields, Node, Source, Spoilt, nearest
+from rules.source import Fields, Node, Source, Spoilt
 from rules.times import MINUTE_MS, Calendar, length_ms
 from rules.words import NO_ZONES, Terms, read_conditions
 

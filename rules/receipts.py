@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from engine import tables as engine_tables
 from engine.events import id_of
 from engine.ledger import Ledger
+from engine.plainly import nearest
 from rules.codes import BadCode, Codes, parse
 from rules.events import MoneySpent
 from rules.lines import Line, NotALine, Report, batches
-from rules.source import nearest
 from rules.standing import OFFERS_CONSENT
 from rules.tables import STANDS, coupon, receipt, redemption
 from rules.times import DAY_MS, SECOND_MS, Calendar

@@ -6,7 +6,6 @@ with a stand-in, and no stand-in ever leaves: Faults.settle raises first.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -16,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from engine.plainly import SaidPlainly, nearest
 from rules.shape import MOST_MINOR, Part
 from rules.times import Hours, NotTime, length_ms
 
@@ -64,7 +64,7 @@ class Faults(list[Fault]):
         self.lines, self.left = lines, MOST_VALUES
 
 
-class SourceError(Exception):
+class SourceError(SaidPlainly):
     """A document that cannot be used; *faults* are all that was found wrong, in order of line."""
 
     def __init__(self, name: str, faults: Iterable[Fault]) -> None:
@@ -74,17 +74,6 @@ class SourceError(Exception):
 
 class Spoilt(Exception):
     """This value is broken and its fault is noted; whoever reads a list or a field goes on without it."""
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """ " Did you mean …?" for a misspelt word, or what there is to choose from."""
-    words = sorted(known)
-    # As a title is written, "Café Luna", or without what stands before it, "zone" for "in_zone".
-    meant = re.sub(r"\W+", "-", word.lower()) if " " in word else word
-    close = [one for one in words if one.endswith(f"_{word}")] or difflib.get_close_matches(meant, words, n=1)
-    if close:
-        return f"did you mean '{close[0]}'?"
-    return f"known are {', '.join(words)}" if words else "there are none yet"
 
 
 class Node:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
+from engine.plainly import nearest
 from rules.expression import read_expression
 from rules.habits import Categories, Counter, read_spend, read_visits
 from rules.segments import Segment
@@ -27,7 +28,7 @@ from rules.shape import (
     one_or_more,
     ref,
 )
-from rules.source import Node, nearest
+from rules.source import Node
 from rules.standing import Standing
 from rules.times import DAY_MS, LONGEST_VISIT_MS, Calendar, length_text
 from rules.when import Answer, Condition, Test, all_of, any_of, earliest, none_of

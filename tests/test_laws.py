@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -20,8 +21,8 @@ ROOMS = {
     "rules": "absence book codes decide events expression habits instance journey life off residents sayings segments "
     "shape standing times told when words",
     "engine": "batches belief calibration cells clocks coverage events feed fixes geo grid heading links liveness "
-    "motion phones position presence radio readings roster snapshot stays survey survey_worth surveyed tuning visits "
-    "walking zones",
+    "motion phones plainly position presence radio readings roster snapshot stays survey survey_worth surveyed "
+    "tuning visits walking zones",
     "sensors": "airframes frames wire",
 }
 PURE = [f"{room}.{name}" for room, names in ROOMS.items() for name in names.split()]
@@ -86,6 +87,12 @@ def test_a_pure_module_knows_no_clock_no_chance_and_no_outside(module: str) -> N
 def test_a_pure_module_builds_only_on_pure_ones(module: str) -> None:
     ours = {name for name in imported(tree_of(module)) if name.split(".")[0] in ("engine", "rules", "sensors")}
     assert {name for name in ours if not {name, name.rpartition(".")[0]} & {*PURE, *VALUES}} == set()
+
+
+def test_a_sensor_and_the_crowd_read_no_ledger_no_web_framework_and_no_compiler() -> None:
+    script = "import sys, engine.__main__, engine.sensing, engine.crowding; print(*sys.modules)"
+    read = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(read.split()) & {"sqlalchemy", "fastapi", "numba", "cel"} == set()
 
 
 def test_no_file_is_longer_than_a_reader_can_hold() -> None:

@@ -22,8 +22,8 @@ from engine.events import PresenceEvent
 from engine.identity import Identity, Newcomer
 from engine.keys import Keys
 from engine.ledger import open_ledger
+from engine.loading import survey_lines
 from engine.plan import Plan
-from engine.start import survey_lines
 from engine.surveying import CannotStand, place_of
 from sensors.wire import Association, Batch, observations_topic, pack
 from tests.conftest import ROOT

@@ -8,8 +8,8 @@ import pytest
 
 from engine.__main__ import settings
 from engine.clock import Pace
+from engine.plainly import CannotStart
 from engine.settings import Settings
-from engine.start import CannotStart
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

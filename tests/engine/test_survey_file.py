@@ -11,11 +11,11 @@ import pytest
 from shapely import Polygon, box
 
 from engine.geo import Anchor
+from engine.loading import survey_lines
 from engine.plan import Plan
 from engine.radio import Radio
 from engine.serve import build
 from engine.settings import Settings
-from engine.start import survey_lines
 from engine.survey import NO_SENSOR
 from engine.survey_file import LEAST_POINTS, MOST_TOLD, NotASurvey, Place, append, begin, parse
 from tests.conftest import ROOT

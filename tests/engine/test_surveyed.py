@@ -12,10 +12,10 @@ import pytest
 from engine.coverage import cover
 from engine.covering import checked, worth_lines
 from engine.links import Heard, heard
+from engine.loading import survey_lines
 from engine.presence import Presence
 from engine.radio import Propagation, Radio
 from engine.readings import readings
-from engine.start import survey_lines
 from engine.survey import NO_SENSOR
 from engine.survey_file import Place, append, begin, parse
 from engine.survey_worth import Worth, worth

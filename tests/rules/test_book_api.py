@@ -13,7 +13,7 @@ from engine.__main__ import app
 from engine.access import Access
 from engine.app import create_app
 from engine.clock import Pace, system_clock
-from engine.start import CannotStart
+from engine.plainly import CannotStart
 from rules import book_api, tables
 from rules.reading import version_of
 from tests.promoting import ROOT, instant_ms

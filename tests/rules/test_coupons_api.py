@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from engine.__main__ import app
 from engine.app import create_app
 from engine.clock import Pace, system_clock
+from engine.plainly import CannotStart
 from engine.problems import Problem
-from engine.start import CannotStart
 from rules import coupons_api, tables
 from rules.codes import tail
 from tests.conftest import ROOT

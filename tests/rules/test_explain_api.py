@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from engine.__main__ import app
 from engine.app import create_app
 from engine.clock import Pace, system_clock
-from engine.start import CannotStart
+from engine.plainly import CannotStart
 from rules import explain_api, tables
 from rules.shelf import Shelf
 from tests.conftest import ROOT
