@@ -3,6 +3,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# Programs start dozens of times in a test run; without this, some machines would compile them each time.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup pages demo test speed accuracy fuzz
 
 PY := .venv/bin/python
