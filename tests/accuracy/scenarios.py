@@ -17,6 +17,7 @@ from engine.readings import Readings
 from engine.recorded import Recording, read
 from engine.replay import learnt, walked
 from engine.survey import Survey, bend
+from engine.surveyed import surveyed
 from engine.tuning import Tuning
 from tests.accuracy.air import Fading
 from tests.accuracy.baselines import WITHOUT_SURVEY, fingerprints, sendings, wknn
@@ -138,8 +139,7 @@ def _recorded(
 
 def _radio(world: World, scenario: Scenario) -> Radio:
     """Fitted to what the sensors hear of each other, as in any mall, and bent to the survey where there is one."""
-    radio = Radio.of(world.plan, fit(world.plan, world.links))
-    return bend(radio, world.survey) if scenario.surveyed else radio
+    return surveyed(Radio.of(world.plan, fit(world.plan, world.links)), world.survey if scenario.surveyed else None)
 
 
 def _through(plan: Plan, heard: Readings, radio: Radio, beats: Beats | None) -> tuple[Sightings, list[PresenceEvent]]:
