@@ -13,7 +13,7 @@ from secrets import token_bytes
 import httpx2
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, Request, sync_playwright
 
 from engine.clock import system_clock
 from engine.demo import Mall, open_mall
@@ -34,9 +34,10 @@ from tests.conftest import absent
 from tests.e2e.conftest import PATIENCE_S
 
 SHOP = "cafe-luna"
-# Ten virtual minutes to undo are a real minute here, longer than any test takes.
-SPEED = 10
+# Ten virtual minutes to undo are two real ones here, longer than any test takes.
+SPEED = 5
 ENOUGH = 15
+NOTHING = r"(?!)"
 HOUR_MS = 3_600_000
 CONSENTS = ("presence", "personal_offers", "inbox")
 
@@ -68,7 +69,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         # A channel that nobody uses unless a test gives it an address.
         patch.setenv("SOJOURN_MESSAGES_URL", "json://127.0.0.1:9/{address}")
-        mall = stack.enter_context(open_mall(settings, speed=SPEED, members=600, others=50, seed=11))
+        mall = stack.enter_context(open_mall(settings, speed=SPEED, members=1_200, others=50, seed=11))
         operator_key = mall.key("operator", mall.site)
         asking = httpx2.Client(base_url=mall.url, headers={"Authorization": f"Bearer {operator_key}"}, timeout=10)
         with asking:
@@ -160,39 +161,76 @@ def chromium(driver: Playwright) -> Iterator[Browser]:
         yield browser
 
 
+LOOKS = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"}
+
+
+@pytest.fixture(scope="package")
+def tab(chromium: Browser) -> Page:
+    """A page for whatever leaves nothing behind; each new one costs a second of the processor."""
+    return chromium.new_context(**LOOKS).new_page()
+
+
 Browse = Callable[..., Page]
 
 
 @pytest.fixture
-def browse(chromium: Browser) -> Iterator[Browse]:
-    """Opens an address in a browser of its own; afterwards the console must be clean and no request gone elsewhere.
+def browse(chromium: Browser, tab: Page) -> Iterator[Browse]:
+    """Opens an address as if for the first time; afterwards the console must be clean and no request gone elsewhere.
 
     may_log  a pattern of what a browser logs by itself where the test provokes it, as the status of a refusal
+    own  in a browser of its own: for who listens at the page, bends its clock or network, or grants it something
     """
     faults: list[str] = []
     with ExitStack() as stack:
+        free = [tab]
 
-        def open_page(address: str, *, may_log: str = r"(?!)", theme: str = "light") -> Page:
-            context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme, locale="en-GB")
-            stack.callback(context.close)
-            page = context.new_page()
-
-            def note_console(message: ConsoleMessage) -> None:
-                if message.type in ("error", "warning") and not re.search(may_log, message.text):
-                    faults.append(f"console: {message.text}")
-
-            def note_request(request: Request) -> None:
-                at = httpx2.URL(request.url)
-                if at.scheme not in ("data", "blob") and (at.host, at.port) != own:
-                    faults.append(f"request to {request.url}")
-
-            home = httpx2.URL(address)
-            own = (home.host, home.port)
-            page.on("console", note_console)
-            page.on("pageerror", lambda problem: faults.append(f"page: {problem}"))
-            page.on("request", note_request)
+        def open_page(address: str, *, may_log: str = NOTHING, theme: str = "light", own: bool = False) -> Page:
+            if own or not free:
+                context = chromium.new_context(**LOOKS)
+                stack.callback(context.close)
+                page = context.new_page()
+            else:
+                page = free.pop()
+                stack.callback(forget, page)
+            page.emulate_media(color_scheme=theme)
+            stack.enter_context(watched(page, httpx2.URL(address), may_log, faults))
             page.goto(address)
             return page
 
         yield open_page
     assert faults == []
+
+
+@contextmanager
+def watched(page: Page, home: httpx2.URL, may_log: str, faults: list[str]) -> Iterator[None]:
+    """Notes what a page complains of, and what it asks elsewhere."""
+
+    def note_console(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not re.search(may_log, message.text):
+            faults.append(f"console: {message.text}")
+
+    def note_error(problem: Error) -> None:
+        faults.append(f"page: {problem}")
+
+    def note_request(request: Request) -> None:
+        at = httpx2.URL(request.url)
+        if at.scheme not in ("data", "blob") and (at.host, at.port) != (home.host, home.port):
+            faults.append(f"request to {request.url}")
+
+    notes = {"console": note_console, "pageerror": note_error, "request": note_request}
+    for event, note in notes.items():
+        page.on(event, note)
+    yield
+    for event, note in notes.items():
+        page.remove_listener(event, note)
+
+
+def forget(page: Page) -> None:
+    """Leave where it was, and everything it was told there."""
+    origin = page.evaluate("location.origin")
+    page.goto("about:blank")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+    devtools.detach()
+    page.emulate_media(reduced_motion="no-preference")
+    page.set_viewport_size(LOOKS["viewport"])

@@ -16,9 +16,8 @@ from engine.serve import document
 from rules.parcel import Address, Parcel
 from rules.push import Push
 from tests.conftest import ROOT, absent
-from tests.e2e.pages.conftest import Browse, Site, a_browser
+from tests.e2e.pages.conftest import NOTHING, Browse, Site, a_browser
 
-NOTHING = r"(?!)"
 DASHBOARDS = ROOT / "dashboards"
 LANGUAGES = ("en", "zh-Hans")
 # What each page calls itself; one entry per language, so that a page in the wrong one fails.
@@ -125,7 +124,7 @@ def test_the_plan_is_drawn_by_more_than_one_colour(site: Site, browse: Browse) -
 
 
 def test_the_picture_goes_stale_when_the_stream_is_cut(site: Site, browse: Browse) -> None:
-    page = browse(f"{site.url}/?lang=en", may_log="ERR_INTERNET_DISCONNECTED")
+    page = browse(f"{site.url}/?lang=en", may_log="ERR_INTERNET_DISCONNECTED", own=True)
     page.clock.install()
     page.goto(f"{site.url}/live?lang=en#key={site.operator_key}")
     expect(page.locator(".pill")).to_have_attribute("data-grade", "live")
@@ -180,7 +179,7 @@ def test_a_consent_is_withdrawn_as_easily_as_granted(site: Site, browse: Browse)
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_browser_that_allows_no_notifications_says_the_way_out(site: Site, browse: Browse, language: str) -> None:
-    page = wallet(site, browse, language)
+    page = wallet(site, browse, language, own=True)
     page.locator("#consent-web_push").click()
     said = {"en": "Allow notifications for this page", "zh-Hans": "请在浏览器设置中允许"}[language]
     expect(page.get_by_text(said)).to_be_visible()
@@ -188,7 +187,7 @@ def test_a_browser_that_allows_no_notifications_says_the_way_out(site: Site, bro
 
 
 def test_a_push_message_becomes_a_notification(site: Site, browse: Browse) -> None:
-    page = wallet(site, browse)
+    page = wallet(site, browse, own=True)
     page.context.grant_permissions(["notifications"])
     page.evaluate("navigator.serviceWorker.ready")
     devtools, workers = page.context.new_cdp_session(page), []
@@ -214,7 +213,7 @@ def test_a_push_message_becomes_a_notification(site: Site, browse: Browse) -> No
 
 
 def test_the_wallet_opens_without_a_network_once_it_was_open(site: Site, browse: Browse) -> None:
-    page = wallet(site, browse, may_log="ERR_INTERNET_DISCONNECTED")
+    page = wallet(site, browse, may_log="ERR_INTERNET_DISCONNECTED", own=True)
     page.evaluate("navigator.serviceWorker.ready")
     page.reload()  # now through the worker, which keeps what it sees
     expect(page.locator(".consents")).to_be_visible()
@@ -252,7 +251,7 @@ def test_a_redemption_can_be_undone_and_the_coupon_spent_again(site: Site, brows
 
 
 def test_a_slip_of_the_finger_shows_before_anything_is_sent(site: Site, browse: Browse) -> None:
-    page = till(site, browse)
+    page = till(site, browse, own=True)
     page.on(
         "request", lambda request: pytest.fail("a mistyped code was sent") if "redemptions" in request.url else None
     )
@@ -263,7 +262,7 @@ def test_a_slip_of_the_finger_shows_before_anything_is_sent(site: Site, browse: 
 
 def test_an_answer_that_was_lost_is_asked_for_again_and_counts_once(site: Site, browse: Browse) -> None:
     code = site.give().code
-    page = till(site, browse, may_log="ERR_INTERNET_DISCONNECTED|ERR_FAILED")
+    page = till(site, browse, may_log="ERR_INTERNET_DISCONNECTED|ERR_FAILED", own=True)
     keys: list[str] = []
     page.on("request", lambda r: keys.append(r.headers["idempotency-key"]) if r.url.endswith("/redemptions") else None)
 
@@ -385,13 +384,13 @@ def live(site: Site, browse: Browse, language: str = "en") -> Page:
     return page
 
 
-def wallet(site: Site, browse: Browse, language: str = "en", may_log: str = NOTHING) -> Page:
-    page = browse(f"{site.url}/wallet?lang={language}#key={site.member_key}", may_log=may_log)
+def wallet(site: Site, browse: Browse, language: str = "en", may_log: str = NOTHING, own: bool = False) -> Page:
+    page = browse(f"{site.url}/wallet?lang={language}#key={site.member_key}", may_log=may_log, own=own)
     expect(page.locator(".consents")).to_be_visible()
     return page
 
 
-def till(site: Site, browse: Browse, language: str = "en", may_log: str = NOTHING) -> Page:
-    page = browse(f"{site.url}/till?lang={language}#key={site.shop_key}", may_log=may_log)
+def till(site: Site, browse: Browse, language: str = "en", may_log: str = NOTHING, own: bool = False) -> Page:
+    page = browse(f"{site.url}/till?lang={language}#key={site.shop_key}", may_log=may_log, own=own)
     expect(page.locator("#code")).to_be_visible()
     return page
