@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Programs start dozens of times in a test run; without this, some machines would compile them each time.
 unexport PYTHONDONTWRITEBYTECODE
+# A measurement is of one core, and tests run side by side: linear algebra would take all the cores there are.
+test speed accuracy: export OPENBLAS_NUM_THREADS := 1
+test speed accuracy: export OMP_NUM_THREADS := 1
 .PHONY: help setup pages demo test speed accuracy fuzz
 
 PY := .venv/bin/python
@@ -58,11 +61,10 @@ test: setup  ## Style, types, laws and every test
 	$(PY) -m pytest -m alone $(ARGS) || test $$? -eq 5
 
 speed: setup  ## How fast it is, into tests/speed/report.json; ARGS='-k presence' for a part
-	@# One core is what is asked about, and linear algebra would take all there are.
-	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m tests.speed $(ARGS)
+	@$(PY) -m tests.speed $(ARGS)
 
 fuzz: setup  ## Many requests of every kind to every route, and a thousand random histories of each kind (about an hour)
 	@SOJOURN_FUZZ=200 SOJOURN_HISTORIES=1000 $(PY) -m pytest -q tests/contract/test_fuzz.py tests/rules/test_histories.py $(ARGS)
 
 accuracy: setup  ## How well places, zones and dwell are known: tests/accuracy/report.md (about 5 minutes)
-	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m tests.accuracy $(ARGS)
+	@$(PY) -m tests.accuracy $(ARGS)

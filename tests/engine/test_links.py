@@ -98,19 +98,26 @@ def test_a_deaf_sensor_is_no_proof_of_how_signals_fade(plan):
     assert abs(one.exponent - other.exponent) <= 0.5 and abs(one.at_1_m_dbm - other.at_1_m_dbm) < 4
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.fixture(scope="module")
+def closed(plan):
+    """What is told of the first ten minutes, told at once and closed."""
+    links, told = Links(plan), beats(plan, NOON_MS, FIRST_MS)
+    links.tell(told)
+    links.close(NOON_MS + 700_000)
+    return told, links.keep()
+
+
+@settings(max_examples=10, deadline=None)
 @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 700), max_size=4))
-def test_neither_the_order_of_what_is_told_nor_the_cuts_matter(plan, chance, cuts):
-    told = beats(plan, NOON_MS, FIRST_MS)
+def test_neither_the_order_of_what_is_told_nor_the_cuts_matter(plan, closed, chance, cuts):
+    told, one = closed
     shuffled = at(told, np.array(chance.sample(range(len(told.at_ms)), len(told.at_ms))))
-    whole, parts = Links(plan), Links(plan)
-    whole.tell(told)
-    whole.close(NOON_MS + 700_000)
+    parts = Links(plan)
     parts.tell(at(shuffled, slice(0, 50)))
     parts.tell(at(shuffled, slice(50, None)))
     for second in sorted([*cuts, 700]):
         parts.close(NOON_MS + second * 1_000)
-    one, other = whole.keep(), parts.keep()
+    other = parts.keep()
     assert all(np.array_equal(*pair) for pair in zip(one.pairs, other.pairs, strict=True))
     assert (one.due_ms, one.fitted_ms, one.fitted[:5]) == (other.due_ms, other.fitted_ms, other.fitted[:5])
 
