@@ -54,7 +54,7 @@ def events(plan: Plan, deliveries: Iterable[tuple[str, bytes]]) -> list[Presence
     return told + presence.expire(NOON_MS + 10**8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_any_order_within_the_lateness_and_any_duplication_give_the_same_events(plan, sent, data):
     # A batch's readings lie within its second, so one of less than a second later may overtake it without loss.

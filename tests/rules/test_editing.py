@@ -6,7 +6,7 @@ import difflib
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.editing import Edit, NotEditable, edited
@@ -153,6 +153,7 @@ TEXTS = ["5m", "a: b", "# no", "09:00-11:00", "", "'\"", "是"]
 VALUES = st.sampled_from([*TEXTS, 7, -1, True, None, 1.5, ["x", 1], {"k": ["v"]}, {"a": 1, "b": {"c": "d"}}])
 
 
+@settings(max_examples=40)
 @given(
     st.sampled_from([BOOK, GOOD]).flatmap(lambda text: st.tuples(st.just(text), st.sampled_from(ALL[text]))),
     st.sampled_from(["set", "remove", "insert", "move"]),
