@@ -167,7 +167,7 @@ def routes(
         tags=["live"],
         dependencies=[operator],
         response_class=StreamingResponse,
-        summary="The live picture and the feed, as server-sent events `frame` and `feed`",
+        summary="The live picture and the feed, as server-sent events frame and feed",
     )
     async def live(last_event_id: Annotated[str | None, Header()] = None) -> StreamingResponse:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}

@@ -47,7 +47,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The live picture and the feed, as server-sent events `frame` and `feed` */
+        /** The live picture and the feed, as server-sent events frame and feed */
         get: operations["live_v1_live_get"];
         put?: never;
         post?: never;
