@@ -13,14 +13,30 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from engine.cells import CELL_M, LEAK_RATE, NO_TILE, TILE, WAY_RATE, Floats, Floor, Ints
-from engine.walking import CELLS, NONE, ONE, Beliefs, Desk, Real, add, any_of, begin, desk_for, wake, walk
-
-Rows = npt.NDArray[np.intp]
-Doubles = npt.NDArray[np.float64]
+from engine.walking import (
+    CELLS,
+    EACH,
+    HALF,
+    NONE,
+    OFF,
+    ONE,
+    SIDE,
+    SURE,
+    Beliefs,
+    Desk,
+    Real,
+    any_of,
+    begin,
+    cells_from,
+    desk_for,
+    inner_loop,
+    wake,
+    walk,
+)
+from engine.weighing import Air, Doubles, Heard, Rows, weigh
 
 # Some probability is everywhere, always: whoever was misplaced is found again, near whoever hears them loudest.
 EVERYWHERE, LOUDEST_M = np.float32(1e-4), 15.0
@@ -36,61 +52,10 @@ SURPRISE = np.float32(14.0)
 MOST = np.float32(255.0)
 # Whoever is unheard for longer may have changed level as often as one may.
 LONGEST_S = 60.0
-# Signals are taken relative to this, so that squares of them keep their digits in 32 bits.
-MIDDLE_DBM = np.float32(-70.0)
-# Where in the desk's sums these begin.
-OFF, SURE = CELLS, 2 * CELLS
-HALF, THIRD, QUARTER, FIFTH, SIXTH, SEVENTH, PART = np.float32(1) / np.array([2, 3, 4, 5, 6, 7, 64], np.float32)
-
-
-class Air(NamedTuple):
-    """What is heard of a device in each cell. Logarithms of probabilities, but for constants of a device.
-
-    signal       (sensors, tiles, 2 CELLS): 1 / variance in each cell of a tile, then mean above MIDDLE_DBM / variance
-    heard_log    (loudnesses, sensors, cells) of a signal of MIDDLE_DBM, against silence
-    silent_log   the same, of silence          silence  (loudnesses, cells) of that of every live sensor
-    live         (sensors,) whose silence says something       level, x_m, y_m  (sensors,) where they hang, from the
-    """
-
-    signal: Floats
-    heard_log: Floats
-    silent_log: Floats
-    silence: Floats
-    live: npt.NDArray[np.bool_]
-    level: Ints
-    x_m: Doubles
-    y_m: Doubles
-
-
-class Heard(NamedTuple):
-    """What was heard of devices in one second, and what is known of each; (devices,) where nothing else is said.
-
-    first       (devices + 1,): the readings of a device are first to the next one's first
-    sensor, signal_dbm  (readings,) of one device no two by one sensor
-    fresh       never placed before             away_s      since it was last heard
-    blur        the row of BLURS_M if it walked           moved, news  see engine.motion.Motion
-    soon        the most that may be new so soon, were it from another place
-    louder_db, doubt_db, loudness  see engine.phones.Loudness
-    east_m, north_m  how far it got if it walked on as it went, see engine.heading
-    fix_first   (devices + 1,): its fixes are, in the same way, rows of fixes (fixes, cells): see engine.fixes.explained
-    """
-
-    first: Ints
-    sensor: Rows
-    signal_dbm: Floats
-    fresh: npt.NDArray[np.bool_]
-    away_s: Floats
-    blur: Ints
-    east_m: Floats
-    north_m: Floats
-    moved: Floats
-    news: Floats
-    soon: Floats
-    louder_db: Floats
-    doubt_db: Floats
-    loudness: Rows
-    fix_first: Ints
-    fixes: Floats
+# Of each cell of a tile, from its first one: 1, how far it is to the east, and to the north, and the square of that.
+RIGHT_M, UP_M = np.tile(np.arange(TILE), TILE) * CELL_M, np.repeat(np.arange(TILE), TILE) * CELL_M
+MOMENTS = np.stack((np.ones(CELLS), RIGHT_M, UP_M, RIGHT_M**2 + UP_M**2)).astype(np.float32)
+QUARTER, FIFTH, SIXTH, PART = np.float32(1) / np.array([4, 5, 6, 64], np.float32)
 
 
 class Place(NamedTuple):
@@ -112,7 +77,7 @@ def nowhere(devices: int, zones: int) -> Place:
 
 
 class Shares(NamedTuple):
-    """The zones of each cell: those of a cell are first to the next one's first."""
+    """The zones of each tile: of one tile, first to the next one's first. share  (so many, CELLS) of each cell"""
 
     first: Ints
     zone: Ints
@@ -138,11 +103,11 @@ def advance(
             tiles = _look_near_the_loudest(desk, floor, air, heard, device, tiles)
             tiles = _look_near_the_fixes(desk, heard, device, tiles)
             tiles = _climb(desk, floor, heard.away_s[device], tiles)
-        _weigh(desk, air, heard, device, tiles)
+        weigh(desk, air, heard, device, tiles)
         _conclude(desk, floor, shares, heard, belief, place, device, tiles)
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _look_near_the_loudest(desk: Desk, floor: Floor, air: Air, heard: Heard, device: int, tiles: int) -> int:
     if heard.first[device] == heard.first[device + 1]:
         return tiles
@@ -151,15 +116,16 @@ def _look_near_the_loudest(desk: Desk, floor: Floor, air: Air, heard: Heard, dev
         if heard.signal_dbm[reading] > heard.signal_dbm[loudest]:
             loudest = reading
     sensor, side_m = heard.sensor[loudest], TILE * CELL_M
-    west, east = int((air.x_m[sensor] - LOUDEST_M) // side_m), int((air.x_m[sensor] + LOUDEST_M) // side_m)
-    south, north = int((air.y_m[sensor] - LOUDEST_M) // side_m), int((air.y_m[sensor] + LOUDEST_M) // side_m)
+    x_m, y_m = air.x_m[sensor], air.y_m[sensor]
+    west, east = int(np.floor((x_m - LOUDEST_M) / side_m)), int(np.floor((x_m + LOUDEST_M) / side_m))
+    south, north = int(np.floor((y_m - LOUDEST_M) / side_m)), int(np.floor((y_m + LOUDEST_M) / side_m))
     for row in range(max(south, 0), min(north + 1, floor.tile_at.shape[1])):
         for column in range(max(west, 0), min(east + 1, floor.tile_at.shape[2])):
             tiles = wake(desk, floor.tile_at[air.level[sensor], row, column], tiles)
     return tiles
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _look_near_the_fixes(desk: Desk, heard: Heard, device: int, tiles: int) -> int:
     for fix in range(heard.fix_first[device], heard.fix_first[device + 1]):
         for tile in range(len(desk.is_active)):
@@ -168,7 +134,7 @@ def _look_near_the_fixes(desk: Desk, heard: Heard, device: int, tiles: int) -> i
     return tiles
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _climb(desk: Desk, floor: Floor, away_s: Real, tiles: int) -> int:
     """Where a way leads to another level, that level becomes active; what may have gone there does."""
     for number in range(tiles):
@@ -179,11 +145,9 @@ def _climb(desk: Desk, floor: Floor, away_s: Real, tiles: int) -> int:
         if floor.way[tile, 1]:
             tiles = wake(desk, floor.tile_at[level + 1, row, column], tiles)
     for number in range(tiles):
-        start = desk.active[number] * CELLS
-        places, walked = desk.places[start : start + CELLS], desk.walked[start : start + CELLS]
-        anywhere = floor.anywhere[start : start + CELLS]
-        for at in range(CELLS):
-            places[at] = walked[at] + EVERYWHERE * anywhere[at]
+        start = cells_from(desk.active[number])
+        for at in range(EACH):
+            desk.places[start + at] = desk.walked[start + at] + EVERYWHERE * floor.anywhere[start + at]
     seconds = min(away_s, LONGEST_S)
     at_way = np.float32((1 - np.exp(-WAY_RATE * seconds)) / 2)
     elsewhere = np.float32((1 - np.exp(-LEAK_RATE * seconds)) / 2)
@@ -194,77 +158,25 @@ def _climb(desk: Desk, floor: Floor, away_s: Real, tiles: int) -> int:
             continue
         upper = floor.tile_at[level, floor.tile_row[tile], floor.tile_column[tile]]
         if upper != NO_TILE and desk.is_active[upper]:
-            _flow(desk, floor, tile * CELLS, upper * CELLS, at_way, elsewhere)
+            _flow(desk, floor, cells_from(tile), cells_from(upper), at_way, elsewhere)
     return tiles
 
 
-@njit(cache=True, error_model="numpy")
-def _flow(desk: Desk, floor: Floor, below: int, above: int, at_way: Real, elsewhere: Real) -> None:
-    lower, upper, flow = slice(below, below + CELLS), slice(above, above + CELLS), desk.sums[:CELLS]
-    way_up, floor_lower, floor_upper = floor.way_up[lower], floor.anywhere[lower], floor.anywhere[upper]
-    walked_lower, walked_upper = desk.walked[lower], desk.walked[upper]
-    places_lower, places_upper = desk.places[lower], desk.places[upper]
-    for at in range(CELLS):
-        rate = at_way if way_up[at] else elsewhere
-        through = rate * (walked_lower[at] - walked_upper[at])
-        flow[at] = through if floor_lower[at] > NONE and floor_upper[at] > NONE else NONE
-    for at in range(CELLS):
-        places_lower[at] -= flow[at]
-    for at in range(CELLS):
-        places_upper[at] += flow[at]
+@inner_loop
+def _flow(desk: Desk, floor: Floor, below: np.uint64, above: np.uint64, at_way: Real, elsewhere: Real) -> None:
+    """Between two tiles that lie one above the other, given the first cell of each."""
+    walked, places, anywhere, way_up, flow = desk.walked, desk.places, floor.anywhere, floor.way_up, desk.sums
+    for at in range(EACH):
+        rate = at_way if way_up[below + at] else elsewhere
+        through = rate * (walked[below + at] - walked[above + at])
+        flow[at] = through if anywhere[below + at] > NONE and anywhere[above + at] > NONE else NONE
+    for at in range(EACH):
+        places[below + at] -= flow[at]
+    for at in range(EACH):
+        places[above + at] += flow[at]
 
 
-@njit(cache=True, error_model="numpy")
-def _weigh(desk: Desk, air: Air, heard: Heard, device: int, tiles: int) -> None:
-    """The log-likelihood of what was heard, and of what was not, up to a constant: into desk.like.
-
-    The doubt about the device's loudness is integrated out: it adds variance² off² / 2 sure - log(sure) / 2, with off
-    the sum of (signal - mean) / variance, and sure 1 + its own variance times the sum of 1 / variance.
-    """
-    loudness, doubt_db2, usual = heard.loudness[device], heard.doubt_db[device] ** 2, ONE
-    sums = desk.sums
-    for number in range(tiles):
-        tile = desk.active[number]
-        cells = slice(tile * CELLS, (tile + 1) * CELLS)
-        sums[:] = NONE
-        if heard.first[device] < heard.first[device + 1]:  # a controller alone has other ears
-            add(sums, air.silence[loudness, cells])
-        for fix in range(heard.fix_first[device], heard.fix_first[device + 1]):
-            add(sums, heard.fixes[fix, cells])
-        for reading in range(heard.first[device], heard.first[device + 1]):
-            sensor = heard.sensor[reading]
-            above_db = heard.signal_dbm[reading] - MIDDLE_DBM - heard.louder_db[device]
-            _count(sums, above_db, air.signal[sensor, tile], air.heard_log[loudness, sensor, cells])
-            if not air.live[sensor]:  # its silence was not counted, so it is not to be taken back
-                add(sums, air.silent_log[loudness, sensor, cells])
-        if number == 0:
-            usual = ONE + doubt_db2 * sums[SURE]
-        like = desk.like[cells]
-        for at in range(CELLS):
-            sure, off = ONE + doubt_db2 * sums[SURE + at], sums[OFF + at]
-            like[at] = sums[at] + HALF * (doubt_db2 * off * off / sure - _log(sure / usual))
-
-
-@njit(cache=True, error_model="numpy")
-def _count(sums: Floats, above_db: Real, signal: Floats, heard_log: Floats) -> None:
-    half_square = HALF * above_db * above_db
-    for at in range(CELLS):
-        precision, pull = signal[at], signal[CELLS + at]
-        sums[at] += heard_log[at] + above_db * pull - half_square * precision
-        sums[OFF + at] += above_db * precision - pull
-        sums[SURE + at] += precision
-
-
-@njit(cache=True, error_model="numpy")
-def _log(ratio: Real) -> Real:
-    """The logarithm of what is between a third and 3, within 0.001. Unlike the library's it goes in wide steps."""
-    half = (ratio - ONE) / (ratio + ONE)
-    square = half * half
-    series = ONE + square * (THIRD + square * (FIFTH + square * SEVENTH))
-    return np.float32((half + half) * series)
-
-
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _exp(log: Real) -> Real:
     """e to the power of a logarithm between 0 and -IMPOSSIBLE, within 0.05 %. In wide steps, too."""
     part = log * PART
@@ -275,7 +187,7 @@ def _exp(log: Real) -> Real:
     return np.float32(power)
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _conclude(
     desk: Desk, floor: Floor, shares: Shares, heard: Heard, belief: Beliefs, place: Place, device: int, tiles: int
 ) -> None:
@@ -284,28 +196,27 @@ def _conclude(
     most, total = _multiply(desk, tiles, best, heard.soon[device] if best - believed > SURPRISE else heard.news[device])
     desk.of_level[:] = 0
     belief[:] = 0
-    brightness, words, of_all = MOST * MOST / most, belief.view(np.uint64), 1 / total
+    brightness, words, of_all = MOST * MOST / most, belief.view(np.uint64), ONE / total
+    places, remembered = desk.places, desk.sums
     for number in range(tiles):
         tile = desk.active[number]
         desk.is_active[tile] = False
-        byte, places = belief[tile * CELLS : (tile + 1) * CELLS], desk.places[tile * CELLS : (tile + 1) * CELLS]
-        for at in range(CELLS):
-            byte[at] = np.uint8(np.sqrt(places[at] * brightness) + HALF)
-        if not any_of(words[tile * TILE : (tile + 1) * TILE]):
+        start, peaks = cells_from(tile), 0
+        for at in range(EACH):
+            belief[start + at] = np.uint8(np.sqrt(places[start + at] * brightness) + HALF)
+        if not any_of(words, tile):
             continue
-        sums = desk.of_level[floor.tile_level[tile]]
-        for at in range(CELLS):
-            if byte[at] > 0:
-                cell, share = tile * CELLS + at, places[at] * of_all
-                x_m, y_m = float(floor.x_m[cell]), float(floor.y_m[cell])
-                sums[0] += share
-                sums[1] += share * x_m
-                sums[2] += share * y_m
-                sums[3] += share * (x_m * x_m + y_m * y_m)
-                if places[at] == most:
+        for at in range(EACH):
+            remembered[at] = places[start + at] * of_all if belief[start + at] > 0 else NONE
+        _sum_up(desk.of_level[floor.tile_level[tile]], desk, floor.x_m[start], floor.y_m[start])
+        for one in range(shares.first[tile], shares.first[tile + 1]):
+            place.zones[device, shares.zone[one]] += _weighted(desk, shares.share, one)
+        for at in range(EACH):
+            peaks += int(places[start + at] == most)
+        if peaks:
+            for cell in range(start, start + EACH):
+                if places[cell] == most:
                     place.cell[device] = cell
-                for one in range(shares.first[cell], shares.first[cell + 1]):
-                    place.zones[device, shares.zone[one]] += share * shares.share[one]
     level = desk.of_level[:, 0].argmax()
     mass, x_m, y_m, square_m2 = desk.of_level[level]
     place.level[device] = level
@@ -313,39 +224,65 @@ def _conclude(
     place.variance_m2[device] = square_m2 / mass - (x_m / mass) ** 2 - (y_m / mass) ** 2
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
+def _sum_up(sums: Doubles, desk: Desk, x_m: Real, y_m: Real) -> None:
+    """Add to the sums of a level what is remembered of one of its tiles, whose first cell is there."""
+    mass, right_m = float(_weighted(desk, MOMENTS, 0)), float(_weighted(desk, MOMENTS, 1))
+    up_m, square_m2 = float(_weighted(desk, MOMENTS, 2)), float(_weighted(desk, MOMENTS, 3))
+    sums[0] += mass
+    sums[1] += mass * x_m + right_m
+    sums[2] += mass * y_m + up_m
+    sums[3] += mass * (float(x_m) ** 2 + float(y_m) ** 2) + 2 * (right_m * x_m + up_m * y_m) + square_m2
+
+
+@inner_loop
+def _weighted(desk: Desk, weights: Floats, row: int) -> Real:
+    """The sum of what is remembered of a tile, in desk.sums, times a row of weights: columns first, each for itself."""
+    sums, of = desk.sums, np.uint64(row)
+    for column in range(SIDE):
+        sums[OFF + column] = NONE
+    for start in range(np.uint64(0), EACH, SIDE):
+        for column in range(SIDE):
+            sums[OFF + column] += sums[start + column] * weights[of, start + column]
+    total = NONE
+    for column in range(SIDE):
+        total += sums[OFF + column]
+    return total
+
+
+@inner_loop
 def _best(desk: Desk, tiles: int) -> tuple[Real, Real]:
     """How well the cell that explains it best explains what was heard, and the one that was most probable before."""
     best, most, believed = desk.sums[:CELLS], desk.sums[OFF:SURE], desk.sums[SURE:]
     best[:], most[:] = NEVER, NONE
+    places, like = desk.places, desk.like
     for number in range(tiles):
-        start = desk.active[number] * CELLS
-        places, like = desk.places[start : start + CELLS], desk.like[start : start + CELLS]
-        for at in range(CELLS):
+        start = cells_from(desk.active[number])
+        for at in range(EACH):
             # Beyond the edge of the floor anything may fit, and nobody is.
-            better = places[at] > NONE and like[at] > best[at]
-            best[at] = like[at] if better else best[at]
-        for at in range(CELLS):
-            likelier = places[at] > most[at]
-            believed[at] = like[at] if likelier else believed[at]
-            most[at] = places[at] if likelier else most[at]
+            better = places[start + at] > NONE and like[start + at] > best[at]
+            best[at] = like[start + at] if better else best[at]
+        for at in range(EACH):
+            likelier = places[start + at] > most[at]
+            believed[at] = like[start + at] if likelier else believed[at]
+            most[at] = places[start + at] if likelier else most[at]
     return best.max(), believed[most.argmax()]
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _multiply(desk: Desk, tiles: int, best: Real, news: Real) -> tuple[Real, Real]:
     """Make of desk.places what is probable now, up to a factor; the most, and the sum, of it."""
     most, total = desk.sums[:CELLS], desk.sums[OFF:SURE]
     most[:], total[:] = NONE, NONE
+    places, like = desk.places, desk.like
     for number in range(tiles):
-        start = desk.active[number] * CELLS
-        places, like = desk.places[start : start + CELLS], desk.like[start : start + CELLS]
-        for at in range(CELLS):
-            worse = news * (like[at] - best)
-            share = places[at] * _exp(max(worse, -IMPOSSIBLE))
-            places[at] = share if worse > -IMPOSSIBLE else NONE
-        for at in range(CELLS):
-            total[at] += places[at]
-        for at in range(CELLS):
-            most[at] = max(most[at], places[at])
+        start = cells_from(desk.active[number])
+        for at in range(EACH):
+            worse = news * (like[start + at] - best)
+            share = places[start + at] * _exp(max(worse, -IMPOSSIBLE))
+            places[start + at] = share if worse > -IMPOSSIBLE else NONE
+        for at in range(EACH):
+            total[at] += places[start + at]
+        for at in range(EACH):
+            most[at] = max(most[at], places[start + at])
     return most.max(), total.sum()

@@ -19,6 +19,7 @@ from engine.position import Locator, unplaced
 from engine.radio import CAUGHT, FAINTEST_DBM, PHONE_SPREAD_DB, Radio
 from engine.readings import readings
 from engine.tuning import Tuning
+from engine.walking import CELLS
 from engine.zones import zone_shares
 
 # Phones in each zone: an expected hit rate of 60 % is within 7 points then, two times of three.
@@ -67,7 +68,8 @@ def _stand(plan: Plan, radio: Radio, draw: np.random.Generator) -> tuple[Ints, I
     cells, of = [], []
     shares = zone_shares(plan, radio.cells)
     covers = np.zeros((len(plan.zones), len(radio.cells)))
-    covers[shares.zone, np.repeat(np.arange(len(radio.cells)), np.diff(shares.first))] = shares.share
+    tile = np.repeat(np.arange(len(shares.first) - 1), np.diff(shares.first))
+    covers.reshape(len(plan.zones), -1, CELLS)[shares.zone, tile] = shares.share
     for zone, share in enumerate(covers * radio.cells.walkable):
         if not share.any():  # smaller than what lies between two points of a cell
             middle = plan.zones[zone].polygon.representative_point()

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.belief import Heard
 from engine.cells import Floats, Ints
 from engine.radio import Radio
+from engine.weighing import Heard
 
 # Phones differ by 10 dB and more, with their make, their case and the pocket they are in.
 LOUDNESS_DB = np.arange(-12.0, 12.1, 4.0)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.belief import MIDDLE_DBM, Air, Heard, Rows, advance, nowhere
+from engine.belief import advance, nowhere
 from engine.cells import Floats, Ints, blur_of
 from engine.fixes import RADIUS_90, Fixes, explained
 from engine.heading import HEADING, drift, turn
@@ -26,6 +26,7 @@ from engine.radio import Radio
 from engine.readings import Readings, readings
 from engine.tuning import Tuning
 from engine.walking import CELLS, Beliefs
+from engine.weighing import MIDDLE_DBM, Air, Heard, Rows
 from engine.zones import Chances, Zones, chances, zone_shares
 
 Tracks = npt.NDArray[np.void]

@@ -1,7 +1,8 @@
 """How a place spreads over the floor while nobody hears of it: part of the inner loops, see engine.belief.
 
-Loops that go over slices from their beginning, do one simple thing, and are not shorter than a tile, become the
-processor's wide steps, sixteen numbers in each; others do not, and take five times as long.
+Loops that count without a sign, do one simple thing, and are not shorter than a tile, become the processor's wide
+steps, eight numbers or more in each; others do not, and take five times as long. Nor is a slice made for each tile: to
+make one costs as much as such a loop.
 """
 
 from __future__ import annotations
@@ -18,10 +19,17 @@ Beliefs = npt.NDArray[np.uint8]
 Real = float | np.floating
 
 CELLS = TILE * TILE
+# The cells of a tile, and its rows or columns, counted without a sign.
+EACH, SIDE = np.uint64(CELLS), np.uint64(TILE)
+# Where in the desk's sums the second ones begin, and the third.
+OFF, SURE = np.uint64(CELLS), np.uint64(2 * CELLS)
 SPARE = AT_ONCE - 1
 # A walk need not be followed to where less than this share of it leads in a cell, nor from cells whose byte is fainter.
 TRACE, FAINT = np.float32(1e-6), np.float32(3.0)
 ONE, HALF, NONE = np.float32(1.0), np.float32(0.5), np.float32(0.0)
+# Written where they are called: a call hands over every column of a Desk, a Floor or an Air, which costs more than most
+# of these loops.
+inner_loop = njit(cache=True, error_model="numpy", forceinline=True)
 
 
 class Desk(NamedTuple):
@@ -57,14 +65,14 @@ def desk_for(floor: Floor) -> Desk:
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def activate(desk: Desk, tile: int, tiles: int) -> int:
     desk.is_active[tile] = True
     desk.active[tiles] = tile
     return tiles + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def begin(desk: Desk, floor: Floor) -> int:
     """Somebody of whom nothing is known may be anywhere."""
     tiles = 0
@@ -74,7 +82,13 @@ def begin(desk: Desk, floor: Floor) -> int:
     return tiles
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
+def cells_from(tile: int) -> np.uint64:
+    """The first cell of a tile."""
+    return np.uint64(tile * CELLS)
+
+
+@inner_loop
 def walk(desk: Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real, east_m: Real, north_m: Real) -> int:
     """Spread what is believed, if it *moved*, around so far to the east and north; the tiles where that leads become
     active."""
@@ -88,42 +102,49 @@ def walk(desk: Desk, floor: Floor, belief: Beliefs, blur: int, moved: Real, east
         tiles = _spread(desk, floor, desk.held[first:end], reach, moved / total, (ONE - moved) / total, tiles)
         first = end
     for number in range(held):
-        desk.stayed[desk.held[number] * CELLS : (desk.held[number] + 1) * CELLS] = NONE
+        clear(desk.stayed, desk.held[number])
     return tiles
 
 
-@njit(cache=True, error_model="numpy")
-def any_of(words: npt.NDArray[np.uint64]) -> bool:
+@inner_loop
+def clear(cells: Floats, tile: int) -> None:
+    start = cells_from(tile)
+    for at in range(EACH):
+        cells[start + at] = NONE
+
+
+@inner_loop
+def any_of(words: npt.NDArray[np.uint64], tile: int) -> bool:
     """Whether anything is believed in a tile, whose rows are a word each."""
-    some = np.uint64(0)
-    for row in range(TILE):
-        some |= words[row]
+    some, start = np.uint64(0), np.uint64(tile * TILE)
+    for row in range(SIDE):
+        some |= words[start + row]
     return bool(some)
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _take_up(desk: Desk, belief: Beliefs) -> tuple[int, Real]:
     """The number of tiles in which anything is believed that may be walked from, and the sum of all that is."""
-    words, held, sums = belief.view(np.uint64), 0, desk.sums[:CELLS]
+    words, held, sums, stayed = belief.view(np.uint64), 0, desk.sums[:CELLS], desk.stayed
     sums[:] = NONE
     for tile in range(len(desk.active)):
-        if not any_of(words[tile * TILE : (tile + 1) * TILE]):
+        if not any_of(words, tile):
             continue
-        byte, stayed = belief[tile * CELLS : (tile + 1) * CELLS], desk.stayed[tile * CELLS : (tile + 1) * CELLS]
-        some = 0
-        for at in range(CELLS):
-            believed = np.float32(byte[at])
-            stayed[at] = believed * believed if believed >= FAINT else NONE
-            some += int(believed >= FAINT)
+        start, some = cells_from(tile), 0
+        for at in range(EACH):
+            believed = np.float32(belief[start + at])
+            stayed[start + at] = believed * believed if believed >= FAINT else NONE
+        for at in range(EACH):
+            some += int(belief[start + at] >= FAINT)
         if some:
             desk.held[held] = tile
             held += 1
-            for at in range(CELLS):
-                sums[at] += stayed[at]
+            for at in range(EACH):
+                sums[at] += stayed[start + at]
     return held, sums.sum()
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _aim(desk: Desk, floor: Floor, blur: int, east_m: Real, north_m: Real) -> int:
     """How far, in cells, a walk leads along either axis; and the share that moves so far, into desk.taps."""
     furthest = (desk.taps.shape[1] - AT_ONCE) // 2
@@ -142,7 +163,7 @@ def _aim(desk: Desk, floor: Floor, blur: int, east_m: Real, north_m: Real) -> in
     return reach
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _spread(desk: Desk, floor: Floor, held: Ints, reach: int, walks: Real, stays: Real, tiles: int) -> int:
     """The same for one level, of which these tiles are held."""
     level = floor.tile_level[held[0]]
@@ -154,28 +175,31 @@ def _spread(desk: Desk, floor: Floor, held: Ints, reach: int, walks: Real, stays
     wide, high = (past_column - from_column) * TILE + reach, (past_row - from_row) * TILE
     much = (north - south) * wide
     desk.believed[: much + 2 * reach + SPARE] = NONE
-    square = desk.believed[:much].reshape(north - south, wide)
     for number in range(len(held)):
         tile = held[number]
         row, column = floor.tile_row[tile] * TILE - south, (floor.tile_column[tile] - from_column) * TILE + reach
-        to, what = square[row : row + TILE, column : column + TILE], desk.stayed[tile * CELLS : (tile + 1) * CELLS]
-        for at in range(TILE):
-            for across in range(TILE):
-                to[at, across] = what[at * TILE + across]
+        _lay(desk, tile, np.uint64(row * wide + column), np.uint64(wide))
     desk.across[: (high + 2 * reach + SPARE) * wide] = NONE
     _blur(desk.across[(south - from_row * TILE + reach) * wide :][:much], desk.believed, desk.taps[0], reach, 1)
     _blur(desk.along[: high * wide], desk.across, desk.taps[1], reach, wide)
-    square = desk.along[: high * wide].reshape(high, wide)
     for row in range(from_row, past_row):
-        rows = square[(row - from_row) * TILE : (row - from_row + 1) * TILE]
         for column in range(from_column, past_column):
-            tile, at = floor.tile_at[level, row, column], (column - from_column) * TILE
-            if tile != NO_TILE and _walked_to(desk, floor, tile, rows[:, at : at + TILE], walks, stays):
+            tile, at = floor.tile_at[level, row, column], (row - from_row) * TILE * wide + (column - from_column) * TILE
+            if tile != NO_TILE and _walked_to(desk, floor, tile, np.uint64(at), np.uint64(wide), walks, stays):
                 tiles = activate(desk, tile, tiles)
     return tiles
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
+def _lay(desk: Desk, tile: int, to: np.uint64, wide: np.uint64) -> None:
+    """Write what is believed in a tile into rows so wide, its first cell to the place *to*."""
+    believed, stayed, start = desk.believed, desk.stayed, cells_from(tile)
+    for row in range(SIDE):
+        for column in range(SIDE):
+            believed[to + row * wide + column] = stayed[start + row * SIDE + column]
+
+
+@inner_loop
 def _edges(floor: Floor, held: Ints) -> tuple[int, int, int, int]:
     """The first row of these tiles, the row past the last, and the columns likewise."""
     south, north, west, east = floor.tile_at.shape[1], 0, floor.tile_at.shape[2], 0
@@ -185,7 +209,7 @@ def _edges(floor: Floor, held: Ints) -> tuple[int, int, int, int]:
     return south * TILE, north * TILE, west * TILE, east * TILE
 
 
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def _blur(to: Floats, what: Floats, taps: Floats, reach: int, apart: int) -> None:
     """to[i] = the sum of what[i + k apart] taps[k], over so many taps as a walk of this reach has."""
     cells = len(to)
@@ -201,33 +225,30 @@ def _blur(to: Floats, what: Floats, taps: Floats, reach: int, apart: int) -> Non
                 to[at] += one * first[at] + two * second[at] + three * third[at] + four * fourth[at]
 
 
-@njit(cache=True, error_model="numpy")
-def _walked_to(desk: Desk, floor: Floor, tile: int, blurred: Floats, walks: Real, stays: Real) -> bool:
-    """Fill in where the walk leads in this tile; whether that is worth following."""
-    cells = slice(tile * CELLS, (tile + 1) * CELLS)
-    walked, stayed, anywhere = desk.walked[cells], desk.stayed[cells], floor.anywhere[cells]
-    for row in range(TILE):
-        for column in range(TILE):
-            walked[row * TILE + column] = blurred[row, column]
-    for at in range(CELLS):
+@inner_loop
+def _walked_to(
+    desk: Desk, floor: Floor, tile: int, at_first: np.uint64, wide: np.uint64, walks: Real, stays: Real
+) -> bool:
+    """Fill in where the walk leads in this tile, whose first cell is there in rows so wide; whether that is worth
+    following."""
+    walked, stayed, along, anywhere = desk.walked, desk.stayed, desk.along, floor.anywhere
+    start, worth = cells_from(tile), 0
+    for row in range(SIDE):
+        for column in range(SIDE):
+            walked[start + row * SIDE + column] = along[at_first + row * wide + column]
+    for at in range(EACH):
         # Nobody walks off the floor.
-        walked[at] = walks * walked[at] + stays * stayed[at] if anywhere[at] > NONE else NONE
-    worth = 0
-    for at in range(CELLS):
-        worth += int(walked[at] > TRACE)
+        gone = walks * walked[start + at] + stays * stayed[start + at]
+        walked[start + at] = gone if anywhere[start + at] > NONE else NONE
+    for at in range(EACH):
+        worth += int(walked[start + at] > TRACE)
     return worth > 0
 
 
-@njit(cache=True, error_model="numpy")
-def add(to: Floats, what: Floats) -> None:
-    for at in range(CELLS):
-        to[at] += what[at]
-
-
-@njit(cache=True, error_model="numpy")
+@inner_loop
 def wake(desk: Desk, tile: int, tiles: int) -> int:
     """Make a tile active where nobody walked to, if there is one and it is not active."""
     if tile == NO_TILE or desk.is_active[tile]:
         return tiles
-    desk.walked[tile * CELLS : (tile + 1) * CELLS] = NONE
+    clear(desk.walked, tile)
     return activate(desk, tile, tiles)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from engine.belief import Shares
 from engine.cells import CELL_M, Cells
 from engine.plan import NOWHERE, Plan
+from engine.walking import CELLS
 
 # Each cell is asked at so many points along each side, evenly: 9 points 1 m apart in a cell of 3 m.
 POINTS = 3
@@ -27,15 +28,20 @@ class Chances(NamedTuple):
 
 def zone_shares(plan: Plan, cells: Cells) -> Shares:
     """The share that each zone of a plan has of each cell; where zones overlap, the smallest counts."""
+    zones = max(len(plan.zones), 1)
     steps_m = ((np.arange(POINTS) + 0.5) / POINTS - 0.5) * CELL_M
     found = np.stack([
         plan.zones_at(cells.level, np.column_stack((cells.x_m + right_m, cells.y_m + up_m)))
         for right_m in steps_m for up_m in steps_m
     ])  # fmt: skip
     point, cell = np.nonzero(found != NOWHERE)
-    pair, points = np.unique(cell * max(len(plan.zones), 1) + found[point, cell], return_counts=True)
-    cell, zone = np.divmod(pair, max(len(plan.zones), 1))
-    return Shares(np.searchsorted(cell, np.arange(len(cells) + 1)), zone, (points / len(found)).astype(np.float32))
+    pair, points = np.unique(cell * zones + found[point, cell], return_counts=True)
+    cell, zone = np.divmod(pair, zones)
+    of_tile, row = np.unique(cell // CELLS * zones + zone, return_inverse=True)
+    tile, zone = np.divmod(of_tile, zones)
+    share = np.zeros((len(of_tile), CELLS), np.float32)
+    share[row, cell % CELLS] = points / len(found)
+    return Shares(np.searchsorted(tile, np.arange(len(cells) // CELLS + 1)), zone, share)
 
 
 def chances(masses: npt.NDArray[np.float64], here: Zones) -> Chances:

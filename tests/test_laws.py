@@ -22,7 +22,7 @@ ROOMS = {
     "shape standing times told when words",
     "engine": "batches belief calibration cells clocks coverage events feed fixes geo grid heading links liveness "
     "motion phones plainly position presence radio readings roster snapshot stays survey survey_worth surveyed "
-    "tuning visits walking zones",
+    "tuning visits walking weighing zones",
     "sensors": "airframes frames wire",
 }
 PURE = [f"{room}.{name}" for room, names in ROOMS.items() for name in names.split()]

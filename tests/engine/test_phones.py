@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from shapely import box
 
-from engine.belief import Heard
 from engine.phones import LOUDNESS_DB, Phones
 from engine.plan import Level, Plan, Sensor
 from engine.radio import PHONE_FAINTER_DB, SILENCE, Propagation, Radio, fit
 from engine.replay import Walked
 from engine.survey import bend
+from engine.weighing import Heard
 
 
 class Links(NamedTuple):

@@ -10,6 +10,7 @@ from engine.position import Locator, unplaced
 from engine.radio import Radio
 from engine.readings import joined, readings
 from engine.tuning import Tuning
+from engine.walking import CELLS
 from engine.zones import chances, zone_shares
 
 NOON_MS = 1_790_000_000_000
@@ -146,8 +147,9 @@ def within(plan, radio):
         there = cells.walkable & (cells.level == level)
         weight = np.exp(-((cells.x_m - x_m) ** 2 + (cells.y_m - y_m) ** 2) / (2 * sigma_m**2)) * there
         found = np.zeros((1, len(plan.zones)))
-        cell = np.repeat(np.arange(len(cells)), np.diff(shares.first))
-        np.add.at(found[0], shares.zone, weight[cell] / weight.sum() * shares.share)
+        tile = np.repeat(np.arange(len(shares.first) - 1), np.diff(shares.first))
+        of_tile = (weight / weight.sum()).reshape(-1, CELLS)[tile]
+        np.add.at(found[0], shares.zone, (of_tile * shares.share).sum(axis=1))
         return found
 
     return masses

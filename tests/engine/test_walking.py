@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.belief import IMPOSSIBLE, _exp, _log
+from engine.belief import IMPOSSIBLE, _exp
 from engine.cells import BLURS_M, CELL_M, NO_TILE, TILE, Cells
 from engine.plan import Plan
 from engine.walking import CELLS, FAINT, desk_for, walk
+from engine.weighing import _log
 
 
 @pytest.fixture(scope="session")
