@@ -43,6 +43,7 @@ class Phones:
         self._radio = radio
         self._unknown = (-0.5 * (LOUDNESS_DB / max(phone_db, 1e-3)) ** 2).astype(np.float32)
         self.silent_log = np.stack([radio.silent_at(db) for db in LOUDNESS_DB.tolist()])  # each (sensors, cells)
+        self._silent_log_at = np.ascontiguousarray(np.moveaxis(self.silent_log, 0, -1))  # one place at a time
 
     def loudness(self, odds: Odds) -> Loudness:
         share = odds + self._unknown
@@ -60,8 +61,8 @@ class Phones:
         """
         at = heard.sensor, np.repeat(cell, np.diff(heard.first))
         above_db = heard.signal_dbm - self._radio.mean_dbm[at]
-        off = (above_db[:, None] - LOUDNESS_DB) / self._radio.spread_db[at][:, None]
-        worth = -0.5 * off**2 - self.silent_log[:, *at].T
+        off = (above_db[:, None] - LOUDNESS_DB.astype(np.float32)) / self._radio.spread_db[at][:, None]
+        worth = -0.5 * off**2 - self._silent_log_at[at]
         like = silence[:, cell].T + np.add.reduceat(worth, heard.first[:-1])
         like -= like.max(axis=1, keepdims=True)
         return (KEPT * odds + WORTH * heard.news[:, None] * like).astype(np.float32)
