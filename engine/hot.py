@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from engine.ways import Fetch, way
+from engine.ways import Fetch, Way, way
 
 Convert = Callable[[Any], Any]
 # Makes a statement that is to have this condition.
@@ -34,6 +34,7 @@ class Hot:
         asked = None if columns is None else list(columns)
         compiled: Any = statement.compile(dialect=_by_number(dialect), column_keys=asked)
         self._text = str(compiled)
+        self._change = self._text.partition(" RETURNING ")[0] if dialect.name == "sqlite" else self._text
         names: list[str] = compiled.positiontup
         written: Convert = compiled.dialect._json_serializer
         converts: Mapping[str, Convert] = compiled._bind_processors | {
@@ -67,12 +68,23 @@ class Hot:
 
     def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Sent:
         """The same, where its rows are wanted later or not at all: what nobody asks about, the commit answers for."""
+        return Sent(way(tx).send(self._text, self._ordered(values)), self._columns, self._loads)
+
+    def change(self, on: Way, values: Mapping[str, Any]) -> Callable[[], list[int]]:
+        """Change rows: the numbers of those it inserted (of more than one the last one's, as often as rows changed).
+
+        SQLite knows that without being asked. To have it return anything costs more than the row, as it makes a table
+        for that each time.
+        """
+        return on.change(self._change, self._ordered(values))
+
+    def _ordered(self, values: Mapping[str, Any]) -> list[Any]:
         ordered = list(self._pick(values))
         for place, convert in self._converts:
             ordered[place] = convert(ordered[place])
         for place, value in self._fixed:
             ordered.insert(place, value)
-        return Sent(way(tx).send(self._text, ordered), self._columns, self._loads)
+        return ordered
 
 
 class Chain:
@@ -83,36 +95,37 @@ class Chain:
     """
 
     def __init__(self, dialect: sa.Dialect, decides: Any | None, follow: Iterable[Following]) -> None:
+        first = [] if decides is None else [decides]
+        self._decides = bool(first)
         if dialect.name == "sqlite":
-            self._first = None if decides is None else Hot(dialect, decides)
-            self._rest = [Hot(dialect, each(ALWAYS)) for each in follow]
+            self._each = [Hot(dialect, one) for one in (*first, *(each(ALWAYS) for each in follow))]
             return
-        decided = [] if decides is None else [decides.cte("decided")]
+        decided = [one.cte("decided") for one in first]
         if_so = sa.exists(sa.select(sa.literal_column("1")).select_from(*decided)) if decided else ALWAYS
         parts = [each(if_so).cte(f"part_{n}") for n, each in enumerate(follow)]
         told = [part for part in (*decided, *parts) if part.element._returning]
         answers = [sa.select(sa.func.array_agg(part.c[0])).scalar_subquery().label(part.name) for part in told]
-        self._first, self._rest = Hot(dialect, sa.select(*answers).add_cte(*parts)), []
+        self._each = [Hot(dialect, sa.select(*answers).add_cte(*parts))]
 
     def __call__(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[list[Any]]:
-        """Run it with *values*: of each statement that returns something its first column; [[]] if nothing happened."""
+        """Run it with *values*: of each statement that returns something, an entry for each row it changed.
+
+        Of an INSERT into a table with numbered rows, that is its number, elsewhere anything. [[]] if nothing happened.
+        """
         return self.send(tx, values)()
 
     def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Callable[[], list[list[Any]]]:
         """The same, where the answer is wanted later or not at all."""
         if tx.dialect.name != "sqlite":
-            assert self._first is not None
-            sent = self._first.send(tx, values)
+            sent = self._each[0].send(tx, values)
             return lambda: [found or [] for found in sent.rows()[0].values()]
-        found: list[list[Any]] = []
-        if self._first is not None:
-            found.append(self._first.send(tx, values).column())
-            if not found[0]:
-                return lambda: found
-        for each in self._rest:
-            answer = each.send(tx, values)
+        on, found = way(tx), []
+        for n, each in enumerate(self._each):
+            changed = each.change(on, values)()
             if each.returns:
-                found.append(answer.column())
+                found.append(changed)
+            if n == 0 and self._decides and not changed:
+                break
         return lambda: found
 
 
@@ -145,10 +158,6 @@ class Sent:
             for name, load in self._loads:
                 row[name] = load(row[name])
         return found
-
-    def column(self) -> list[Any]:
-        """The first column of what it returned, as the driver gave it; to be asked once."""
-        return [row[0] for row in self._fetch()]
 
 
 def _picking(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

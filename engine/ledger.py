@@ -99,7 +99,7 @@ class Ledger:
             rows = [_row(event, heard_real_ms) for event in events[start : start + ROWS_PER_INSERT]]
             if len(rows) <= FEW:
                 for row in rows:
-                    self.numbered(tx, self._append_one.send(tx, row).column)
+                    self.numbered(tx, self._append_one.change(way(tx), row))
             else:
                 numbers = tx.execute(self._append, rows).scalars().all()
                 self.numbered(tx, partial(list, numbers))
@@ -116,8 +116,7 @@ class Ledger:
 
     @staticmethod
     def told(event: Moment, heard_real_ms: int) -> dict[str, object]:
-        row = _row(event, heard_real_ms)
-        return dict(zip(AS_TOLD, row.values(), strict=True))
+        return {f"event_{name}": value for name, value in _row(event, heard_real_ms).items()}
 
     @staticmethod
     def numbered(tx: sa.Connection, numbers: Callable[[], list[int]]) -> None:

@@ -12,11 +12,13 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from itertools import count
 from typing import Any, Protocol
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import abc
 from psycopg.abc import PQGen
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
@@ -41,6 +43,9 @@ class Way(Protocol):
 
     def send(self, text: str, values: Sequence[Any] = ()) -> Fetch:
         """Have it done, at the latest when its rows are fetched or all is settled."""
+
+    def change(self, text: str, values: Sequence[Any] = ()) -> Callable[[], list[int]]:
+        """The same for a statement that returns the numbers of rows it inserts; SQLite's are told without returning."""
 
     def settle(self) -> None:
         """Wait until all that was sent is done. Raises what was wrong with the first of it."""
@@ -79,6 +84,12 @@ class SqliteWay:
         rows = self._driver.execute(text, values).fetchall()
         return lambda: rows
 
+    def change(self, text: str, values: Sequence[Any] = ()) -> Callable[[], list[int]]:
+        done = self._driver.execute(text, values)
+        # Once for each row, though it is the number of the last one inserted.
+        numbers = [done.lastrowid or 0] * done.rowcount
+        return lambda: numbers
+
     def settle(self) -> None:
         pass
 
@@ -116,19 +127,29 @@ class Answer:
         assert self.result is not None
         return self._way.loaded(self.result)
 
+    def column(self) -> list[Any]:
+        return [row[0] for row in self.rows()]
+
 
 class PostgresWay:
     """Keeps what was sent until somebody waits for it."""
 
     def __init__(self, driver: psycopg.Connection[Any]) -> None:
         self._driver, self._pgconn = driver, driver.pgconn
-        self._adapt = Transformer(driver)
         self._names: dict[str, bytes] = {}
         self._numbers = count()  # none is given twice, as one that failed may have been known for all that
         self._sent: deque[Answer | str] = deque()  # a text is to be given its name
 
+    @cached_property
+    def _adapt(self) -> abc.Transformer:
+        # Not before a connection was made: SQLAlchemy tells it then how to read JSON.
+        return Transformer(self._driver)
+
     def send(self, text: str, values: Sequence[Any] = ()) -> Fetch:
         return self._send(text, values).rows
+
+    def change(self, text: str, values: Sequence[Any] = ()) -> Callable[[], list[int]]:
+        return self._send(text, values).column
 
     def _send(self, text: str, values: Sequence[Any] = ()) -> Answer:
         if not self._sent:

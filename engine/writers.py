@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import psycopg
@@ -42,7 +42,7 @@ class Group:
         tx.info[APPENDED] = self._appended
         self._way = way(tx)
         self._way.begin_writing()
-        self._closes_s, self._writers = time.monotonic() + open_s, 0
+        self._closes_s = time.monotonic() + open_s
         # Held until it has ended: waits like an Event, and is made and passed sooner.
         self._going = threading.Lock()
         self._going.acquire()
@@ -54,24 +54,26 @@ class Group:
         return self._problem is None and time.monotonic() < self._closes_s
 
     @contextmanager
-    def part(self, goes_on: Callable[[], bool]) -> Iterator[sa.Connection]:
-        """What one writer does, undone alone if it fails.
-
-        goes_on  whether another will follow it: then it is settled before, else all is settled with the commit
-        """
+    def after_others(self) -> Iterator[None]:
+        """What a writer does who is not the first: undone alone if it fails."""
         appended = len(self._appended)
-        self._writers += 1
-        alone = self._writers == 1
         try:
-            with nullcontext() if alone else nested(self.tx):
-                yield self.tx
-                if goes_on() or not alone:
-                    self._way.settle()
+            with nested(self.tx):
+                yield
+                self.settle()
         except BaseException as problem:
             del self._appended[appended:]
-            if alone or not self._way.goes_on:
-                self._problem = problem
+            if not self._way.goes_on:
+                self.fail(problem)
             raise
+
+    def settle(self) -> None:
+        """Wait for what was sent, so that whatever is wrong with it is the writer's own and no follower's."""
+        self._way.settle()
+
+    def fail(self, problem: BaseException) -> None:
+        """Have it undone as a whole."""
+        self._problem = problem
 
     def end(self, committed: Callable[[int], None]) -> None:
         """Make it durable, or undo it if it failed as a whole; those who wait are told."""
@@ -117,23 +119,26 @@ class Writers:
         Raises RuntimeError within another write of the same thread.
         """
         self._queue()
+        first, stays = self._group is None, False
         try:
             group = self._group = self._group or self._begin()
         except BaseException:
             self._pass_on()
             raise
-        stays = False
-
-        def goes_on() -> bool:
-            nonlocal stays
-            stays = self.waiting > 0 and group.is_open
-            return stays
-
         try:
-            with group.part(goes_on) as tx:
-                yield tx
-        except BaseException:
-            goes_on()
+            if first:
+                yield group.tx
+                stays = self._goes_on(group)
+                if stays:  # else all is settled with the commit
+                    group.settle()
+            else:
+                with group.after_others():
+                    yield group.tx
+                stays = self._goes_on(group)
+        except BaseException as problem:
+            if first:
+                group.fail(problem)
+            stays = self._goes_on(group)
             raise
         finally:
             try:
@@ -155,19 +160,24 @@ class Writers:
                 tx.close()
             self._pass_on()
 
+    def _goes_on(self, group: Group) -> bool:
+        """Whether another will follow in this group."""
+        return self.waiting > 0 and group.is_open
+
     def _queue(self) -> None:
         if self._writer == threading.get_ident():
             raise RuntimeError(
                 f"{self._where()} writes to the ledger already, and would wait for itself for ever: "
                 "what it calls has to be given its transaction (tx), or to come after it"
             )
-        with self._counting:
-            self.waiting += 1
-        try:
-            self._turn.acquire()
-        finally:
+        if not self._turn.acquire(blocking=False):
             with self._counting:
-                self.waiting -= 1
+                self.waiting += 1
+            try:
+                self._turn.acquire()
+            finally:
+                with self._counting:
+                    self.waiting -= 1
         self._writer, self._frame = threading.get_ident(), sys._getframe(2)
 
     def _pass_on(self) -> None:

@@ -47,7 +47,10 @@ def reserving(ledger: Ledger, charges: int, if_so: sa.ColumnElement[bool]) -> An
 
 def charged(charges: Iterable[Charge]) -> dict[str, object]:
     """The values of *fits* and *reserving*, but for *reserve*."""
-    return {f"{name}_{n}": value for n, one in enumerate(sorted(charges)) for name, value in one._asdict().items()}
+    values: dict[str, object] = {}
+    for n, (scope, span, cap) in enumerate(sorted(charges)):
+        values[f"scope_{n}"], values[f"span_{n}"], values[f"cap_{n}"] = scope, span, cap
+    return values
 
 
 def _row(n: int) -> dict[str, sa.BindParameter[Any]]:

@@ -84,12 +84,13 @@ class New:
 
     @property
     def shape(self) -> Shape:
-        return Shape(len(self.budgets), tuple((room.scope, room.is_of_live) for room in self.rooms))
+        return Shape(len(self.budgets), tuple([(room.scope, room.is_of_live) for room in self.rooms]))
 
     def values(self, codes: Codes, turn: int) -> dict[str, object]:
-        """What Giving writes beside what stands here; its code is the *turn*th that it could have."""
+        """What Giving writes; its code is the *turn*th that it could have."""
         code, redeem = codes.of(self.id, turn), self.redeem
         found: dict[str, object] = {
+            **vars(self),
             "title": dict(self.title),
             "terms": None if self.terms is None else dict(self.terms),
             "why": dict(self.why),
@@ -132,10 +133,10 @@ class Giving:
         """
         shape = new.shape
         chain = self._chains.get(shape) or self._chains.setdefault(shape, self._chain(shape))
-        row = {"id": new.id, **vars(new)}
-        event = moment(CouponIssued, row, new.issued_ms, expires_ms=new.expires_ms)
-        told = self._ledger.told(event, new.heard_real_ms)
-        given, *more = chain(tx, row | new.values(self._codes, turn) | told)
+        values = new.values(self._codes, turn)
+        event = moment(CouponIssued, values, new.issued_ms, expires_ms=new.expires_ms)
+        values |= self._ledger.told(event, new.heard_real_ms)
+        given, *more = chain(tx, values)
         if not given:
             return False
         numbers, *reserved = more
