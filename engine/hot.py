@@ -68,7 +68,11 @@ class Hot:
 
     def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Sent:
         """The same, where its rows are wanted later or not at all: what nobody asks about, the commit answers for."""
-        return Sent(way(tx).send(self._text, self._ordered(values)), self._columns, self._loads)
+        return Sent(self.fetch(way(tx), values), self._columns, self._loads)
+
+    def fetch(self, on: Way, values: Mapping[str, Any]) -> Fetch:
+        """The same, with the rows as the driver has them."""
+        return on.send(self._text, self._ordered(values))
 
     def change(self, on: Way, values: Mapping[str, Any]) -> Callable[[], list[int]]:
         """Change rows: the numbers of those it inserted (of more than one the last one's, as often as rows changed).
@@ -90,7 +94,7 @@ class Hot:
 class Chain:
     """Statements of one act: one message to PostgreSQL, and to SQLite one after the other.
 
-    decides  a statement without whose row the others do not happen; None where nothing is to be decided any more
+    decides  changes one row, or none, and then the others do not happen; None where nothing is to be decided any more
     follow   make the others
     """
 
@@ -100,26 +104,35 @@ class Chain:
         if dialect.name == "sqlite":
             self._each = [Hot(dialect, one) for one in (*first, *(each(ALWAYS) for each in follow))]
             return
+        # PostgreSQL sets up all of a plan each time: the fewer nodes, the better. So what follows is joined to the row
+        # that decides, where EXISTS would be asked by each, and the rows are told as they are, with their part's place.
         decided = [one.cte("decided") for one in first]
-        if_so = sa.exists(sa.select(sa.literal_column("1")).select_from(*decided)) if decided else ALWAYS
+        if_so = decided[0].c[0].is_not(None) if decided else ALWAYS
         parts = [each(if_so).cte(f"part_{n}") for n, each in enumerate(follow)]
         told = [part for part in (*decided, *parts) if part.element._returning]
-        answers = [sa.select(sa.func.array_agg(part.c[0])).scalar_subquery().label(part.name) for part in told]
-        self._each = [Hot(dialect, sa.select(*answers).add_cte(*parts))]
+        numbers = [part.c[0] if isinstance(part.c[0].type, sa.Integer) else constant(0) for part in told]
+        rows = [
+            sa.select(constant(place).label("part"), number.label("number")).select_from(part)
+            for place, (part, number) in enumerate(zip(told, numbers, strict=True))
+        ]
+        self._told = len(told)
+        self._each = [Hot(dialect, sa.union_all(*rows).add_cte(*parts))]
 
-    def __call__(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[list[Any]]:
+    def __call__(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[list[int]]:
         """Run it with *values*: of each statement that returns something, an entry for each row it changed.
 
-        Of an INSERT into a table with numbered rows, that is its number, elsewhere anything. [[]] if nothing happened.
+        Of an INSERT that returns the numbers of its rows, these; elsewhere anything. The first is [] if nothing
+        happened.
         """
         return self.send(tx, values)()
 
-    def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Callable[[], list[list[Any]]]:
+    def send(self, tx: sa.Connection, values: Mapping[str, Any]) -> Callable[[], list[list[int]]]:
         """The same, where the answer is wanted later or not at all."""
+        on = way(tx)
         if tx.dialect.name != "sqlite":
-            sent = self._each[0].send(tx, values)
-            return lambda: [found or [] for found in sent.rows()[0].values()]
-        on, found = way(tx), []
+            fetch = self._each[0].fetch(on, values)
+            return lambda: self._by_part(fetch())
+        found = []
         for n, each in enumerate(self._each):
             changed = each.change(on, values)()
             if each.returns:
@@ -127,6 +140,12 @@ class Chain:
             if n == 0 and self._decides and not changed:
                 break
         return lambda: found
+
+    def _by_part(self, rows: Iterable[tuple[Any, ...]]) -> list[list[int]]:
+        found: list[list[int]] = [[] for _ in range(self._told)]
+        for part, number in rows:
+            found[part].append(number)
+        return found
 
 
 def constant(value: str | int) -> sa.ColumnElement[Any]:

@@ -216,10 +216,16 @@ class PostgresWay:
     def _answered(self) -> PQGen[psycopg.Error | None]:
         """Hand out the answers; what was wrong with the first that failed."""
         problem: psycopg.Error | None = None
+        # The server answers all at once, mostly, so that only the first answer is waited for.
+        busy, next_result = self._pgconn.is_busy, self._pgconn.get_result
         while self._sent:
-            asked, result = self._sent.popleft(), (yield from self._next())
+            if busy():
+                yield from self._arrival()
+            asked, result = self._sent.popleft(), next_result()
             assert result is not None
-            yield from self._next()  # None, which ends an answer
+            if busy():
+                yield from self._arrival()
+            next_result()  # None, which ends an answer
             if result.status in DONE:
                 if isinstance(asked, Answer):
                     asked.result = result
@@ -227,15 +233,16 @@ class PostgresWay:
             if isinstance(asked, str):
                 del self._names[asked]
             problem = problem or error_from_result(result)
-        yield from self._next()  # that of the sync
+        if busy():
+            yield from self._arrival()
+        next_result()  # that of the sync
         return problem
 
-    def _next(self) -> PQGen[PGresult | None]:
+    def _arrival(self) -> PQGen[None]:
         while self._pgconn.is_busy():
             # What is left of ours goes out while theirs comes in, or each might wait for the other to take it.
             yield Wait.RW if self._pgconn.flush() else Wait.R
             self._pgconn.consume_input()
-        return self._pgconn.get_result()
 
 
 class Connection(psycopg.Connection[Any]):

@@ -117,7 +117,7 @@ class Calendar:
         self._openings: dict[tuple[Hours, int], tuple[int, int, Opening]] = {}
 
     def local(self, at_ms: int) -> datetime:
-        return datetime.fromtimestamp(at_ms / SECOND_MS, UTC).astimezone(self._zone)
+        return datetime.fromtimestamp(at_ms / SECOND_MS, self._zone)
 
     def clock_text(self, at_ms: int) -> str:
         return _clock_text(self._zone, at_ms // MINUTE_MS)
