@@ -37,9 +37,12 @@ class Hot:
         self._change = self._text.partition(" RETURNING ")[0] if dialect.name == "sqlite" else self._text
         names: list[str] = compiled.positiontup
         written: Convert = compiled.dialect._json_serializer
-        converts: Mapping[str, Convert] = compiled._bind_processors | {
-            name: written for name, value in compiled.binds.items() if isinstance(value.type, sa.JSON)
-        }  # past what drivers wrap JSON in, to unwrap it at once
+        converts: dict[str, Convert] = dict(compiled._bind_processors)
+        for name, value in compiled.binds.items():
+            if isinstance(value.type, sa.JSON):
+                converts[name] = written  # past what drivers wrap it in, to unwrap it at once
+            elif isinstance(value.type, sa.LargeBinary):
+                converts.pop(name, None)  # they take bytes as they are
         fixed = {
             name: value for name, value in compiled.params.items() if value is not None and name not in (asked or ())
         }
@@ -82,8 +85,11 @@ class Hot:
         """
         return on.change(self._change, self._ordered(values))
 
-    def _ordered(self, values: Mapping[str, Any]) -> list[Any]:
-        ordered = list(self._pick(values))
+    def _ordered(self, values: Mapping[str, Any]) -> Sequence[Any]:
+        picked = self._pick(values)
+        if not (self._converts or self._fixed):
+            return picked
+        ordered = list(picked)
         for place, convert in self._converts:
             ordered[place] = convert(ordered[place])
         for place, value in self._fixed:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from engine.hot import constant
 from engine.ledger import Ledger, written
 from rules.book import Book, Cap, Offer
 from rules.life import State
@@ -59,7 +60,7 @@ def good_at(name: str) -> sa.ColumnElement[bool]:
     quoted key that is in it is taken out. (With LIKE, SQLite would plan the statement anew for each shop.)
     """
     shops = sa.cast(coupon.c.shops, sa.Text)
-    return sa.func.replace(shops, sa.bindparam(name, type_=sa.Text), "") != shops
+    return sa.func.replace(shops, sa.bindparam(name, type_=sa.Text), constant("")) != shops
 
 
 def taken(scope: str, live: bool, n: int = 0) -> sa.Select[int]:

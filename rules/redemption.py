@@ -51,10 +51,10 @@ SPEND = (
     sa.update(coupon)
     .where(GOOD)
     .values(
-        state=after(State.ISSUED, Act.REDEEM),
+        state=constant(after(State.ISSUED, Act.REDEEM)),
         redeemed_ms=_now_ms,
         ended_ms=_now_ms,
-        uses=coupon.c.uses + 1,
+        uses=coupon.c.uses + constant(1),
     )
     .returning(*(coupon.c[name] for name in (*OF_EVENT, "uses", "cost", "funder", "reserve", "budgets", "title")))
 )
@@ -179,8 +179,9 @@ class Till:
         budgets, paying = paying_first(row["budgets"], shop)
         shape = len(budgets), paying
         enter = self._enter.get(shape) or self._enter.setdefault(shape, self._entering(*shape))
-        money = moved(budgets, -row["reserve"], row["cost"])
-        entered = enter.send(tx, line | self._ledger.told(event, heard_real_ms) | money)
+        line |= self._ledger.told(event, heard_real_ms)
+        line |= moved(budgets, -row["reserve"], row["cost"])
+        entered = enter.send(tx, line)
         self._ledger.numbered(tx, lambda: entered()[0])
         return Spent(
             redemption=redemption_id, coupon=row["id"], offer=row["offer"], title=row["title"], shop=shop,
