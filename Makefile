@@ -40,7 +40,7 @@ setup: .venv/.stamp-compiled pages  ## All that is locked into .venv, Sojourn it
 
 # The inner loops of presence. Where the map cannot be read yet, whoever starts it first is told, and compiles them.
 .venv/.stamp-compiled: .venv/.stamp-installed engine/belief.py engine/motion.py engine/position.py engine/walking.py engine/weighing.py
-	@echo 'Compiling the inner loops (about 20 s) ...'
+	@echo 'Compiling the inner loops (about 40 s) ...'
 	@.venv/bin/sojourn compile && touch $@ || true
 
 pages: .venv/.stamp-installed
