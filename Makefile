@@ -56,8 +56,8 @@ test: setup  ## Style, types, laws and every test
 	.venv/bin/lint-imports
 	@$(call with_node,check)
 	@# Exit code 5 is "nothing selected", as when ARGS names tests of the other kind.
-	@# One process more than cores: there is always one that waits for a server, a browser or a clock.
-	$(PY) -m pytest -m 'not alone' --numprocesses 3 --no-loadscope-reorder $(ARGS) || test $$? -eq 5
+	@# More processes than cores: there are always some that wait for a server, a browser or a clock.
+	$(PY) -m pytest -m 'not alone' --numprocesses 4 --no-loadscope-reorder $(ARGS) || test $$? -eq 5
 	$(PY) -m pytest -m alone $(ARGS) || test $$? -eq 5
 
 speed: setup  ## How fast it is, into tests/speed/report.json; ARGS='-k presence' for a part

@@ -94,8 +94,9 @@ def bend(radio: Radio, survey: Survey) -> Radio:
     field = max(tried, key=lambda field: sum(_foretold(spots, field, frame_db) for spots in levels))
     mean_dbm, spread_db = radio.mean_dbm.copy(), radio.spread_db.copy()
     for spots in levels:
-        precision = _precision(spots, field, frame_db)
-        by_spot = precision @ _errors(spots, field, frame_db, precision)
+        alike = field.alike(spots.xy_m, spots.xy_m)
+        precision = _precision(spots, alike, frame_db)
+        by_spot = precision @ _errors(spots, alike, frame_db, precision)
         part = spots.cells
         cells_m = np.column_stack((radio.cells.x_m[part], radio.cells.y_m[part])).astype(np.float64)
         near = field.alike(cells_m, spots.xy_m)
@@ -148,16 +149,14 @@ def _frame_db(levels: list[_Spots]) -> float:
     return max(float(np.sqrt(spread / free)), 1.0) if free else FRAME_DB
 
 
-def _precision(spots: _Spots, field: _Field, frame_db: float) -> Doubles:
+def _precision(spots: _Spots, alike: Doubles, frame_db: float) -> Doubles:
     """(spots, spots): the inverse covariance of what is averaged at the spots, the same for each sensor."""
-    return np.asarray(
-        np.linalg.inv(field.alike(spots.xy_m, spots.xy_m) + np.diag(frame_db**2 / spots.scans)), np.float64
-    )
+    return np.asarray(np.linalg.inv(alike + np.diag(frame_db**2 / spots.scans)), np.float64)
 
 
-def _errors(spots: _Spots, field: _Field, frame_db: float, precision: Doubles, rounds: int = ROUNDS) -> Doubles:
+def _errors(spots: _Spots, alike: Doubles, frame_db: float, precision: Doubles, rounds: int = ROUNDS) -> Doubles:
     """(spots, sensors): how far the model was off at each spot on average, unheard scans filled in."""
-    smooth = field.alike(spots.xy_m, spots.xy_m) @ precision
+    smooth = alike @ precision
     mean_dbm, unheard = spots.model_dbm, spots.scans[:, None] - spots.heard
     for _ in range(rounds):
         above = (mean_dbm - FAINTEST_DBM) / frame_db
@@ -172,8 +171,9 @@ def _errors(spots: _Spots, field: _Field, frame_db: float, precision: Doubles, r
 
 def _foretold(spots: _Spots, field: _Field, frame_db: float) -> float:
     """The logarithm of how probable each spot's signals are by those of all others, up to a constant."""
-    precision = _precision(spots, field, frame_db)
+    alike = field.alike(spots.xy_m, spots.xy_m)
+    precision = _precision(spots, alike, frame_db)
     alone = np.diag(precision)[:, None]
-    off_db = precision @ _errors(spots, field, frame_db, precision, rounds=2) / alone
+    off_db = precision @ _errors(spots, alike, frame_db, precision, rounds=2) / alone
     mostly_heard = spots.heard > spots.scans[:, None] / 2
     return float(np.where(mostly_heard, np.log(alone) - off_db**2 * alone, 0).sum() / 2)

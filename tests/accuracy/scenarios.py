@@ -34,11 +34,12 @@ class Size(NamedTuple):
     people: int
     seconds: int
     one_visitor_of: int  # of the recorded mall's
+    compared: bool  # with the baselines
 
 
 # Shadowing differs more from mall to mall than from hour to hour, so several malls beat a longer walk in one.
-FULL = Size(worlds=6, people=40, seconds=1_800, one_visitor_of=1)
-SMALL = Size(worlds=1, people=12, seconds=900, one_visitor_of=5)
+FULL = Size(worlds=6, people=40, seconds=1_800, one_visitor_of=1, compared=True)
+SMALL = Size(worlds=1, people=12, seconds=900, one_visitor_of=5, compared=False)
 
 Step = Callable[[str], None]
 Report = dict[str, Any]
@@ -73,7 +74,7 @@ def simulated(scenario: Scenario, size: Size, step: Step) -> Report:
         step("presence, zones of 15 m")
         fine.append(_answered(world, world.fine, _through(world.fine, world.heard, radio, world.beats)[0], scenario))
         step("baselines")
-        for name, method in _baselines(world.plan, world.survey if scenario.surveyed else None).items():
+        for name, method in _baselines(world.plan, world.survey if scenario.surveyed else None, size).items():
             place = method(world.heard)
             small = place._replace(zone=_zone(world.fine, place))
             pair = _answered(world, world.plan, place, scenario), _answered(world, world.fine, small, scenario)
@@ -116,14 +117,14 @@ def recorded(folder: Path, layout: int, size: Size, step: Step) -> Iterator[tupl
     heard = recording.heard.at(np.isin(recording.heard.device, recording.truth.visitor[asked]))
     step("learning how loud each sensor hears")
     radio = learnt(recording, Tuning(), surveyed=False)
-    yield name, _recorded(recording, heard, asked, radio, None, step)
+    yield name, _recorded(recording, heard, asked, radio, None, size, step)
     if layout in SURVEYED_LAYOUTS:
         survey = walked(recording)
-        yield f"{name}_surveyed", _recorded(recording, heard, asked, bend(radio, survey), survey, step)
+        yield f"{name}_surveyed", _recorded(recording, heard, asked, bend(radio, survey), survey, size, step)
 
 
 def _recorded(
-    recording: Recording, heard: Readings, asked: Any, radio: Radio, survey: Survey | None, step: Step
+    recording: Recording, heard: Readings, asked: Any, radio: Radio, survey: Survey | None, size: Size, step: Step
 ) -> Report:  # fmt: skip
     step("presence")
     seen, _ = _through(recording.plan, heard, radio, None)
@@ -132,7 +133,7 @@ def _recorded(
     # People were recorded in corridors, so the right zone is the unit nearest to them.
     report = {**placing(found), **doubt(found), "nearest_unit": zone_right(found), "baselines": {}}
     step("baselines")
-    for name, method in _baselines(recording.plan, survey).items():
+    for name, method in _baselines(recording.plan, survey, size).items():
         report["baselines"][name] = placing(answered(method(heard), truth, asked, truth.unit))
     return report
 
@@ -154,7 +155,9 @@ def _through(plan: Plan, heard: Readings, radio: Radio, beats: Beats | None) -> 
     return Sightings(*map(np.concatenate, zip(seen, presence.sightings(), strict=True))), events
 
 
-def _baselines(plan: Plan, survey: Survey | None) -> dict[str, Callable[[Readings], Sightings]]:
+def _baselines(plan: Plan, survey: Survey | None, size: Size) -> dict[str, Callable[[Readings], Sightings]]:
+    if not size.compared:
+        return {}
     methods = {name: lambda heard, one=one: one(plan, sendings(plan, heard)) for name, one in WITHOUT_SURVEY.items()}
     if survey is not None:
         known = fingerprints(plan, survey)
