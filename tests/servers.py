@@ -6,12 +6,13 @@ A test asks for broker_url, live_url or ledger_url and runs once on each backend
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -219,10 +220,16 @@ def installed(name: str, *elsewhere: str) -> str:
     return found or absent(f"{name} is not installed")
 
 
+# Below those that the system gives to whoever connects: such a one may be taken again before the server listens.
+SERVED = range(10_000, 32_768)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = secrets.choice(SERVED)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def listens(port: int) -> bool:
